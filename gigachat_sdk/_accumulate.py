@@ -1,0 +1,115 @@
+"""Chunks of a stream added up to the answer they are pieces of. No I/O."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any, Generic, Protocol, TypeVar
+
+from .types.chat_completion import ChatCompletion, ChatCompletionChunk, ChoiceDelta, ChunkChoice
+
+ChunkT_contra = TypeVar("ChunkT_contra", contravariant=True)
+
+
+class Accumulator(Protocol[ChunkT_contra]):
+    """What a stream needs to say what had arrived when it was cut."""
+
+    def add(self, chunk: ChunkT_contra) -> None:
+        """Take the next chunk."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        ...
+
+    def partial(self) -> Any:
+        """The answer so far, of the type of the whole one; None where nothing has arrived."""
+        ...
+
+
+class _ChoiceSoFar:
+    """One choice: text grows in a buffer, the rest is what came last."""
+
+    def __init__(self) -> None:
+        self.content = StringIO()
+        self.reasoning = StringIO()
+        self.has_content = False
+        self.has_reasoning = False
+        self.fields: dict[str, Any] = {}
+        self.finish_reason: str | None = None
+
+    def add(self, choice: ChunkChoice) -> None:
+        delta = choice.delta
+        if delta.content is not None:
+            self.content.write(delta.content)
+            self.has_content = True
+        if choice.finish_reason is not None:
+            self.finish_reason = choice.finish_reason
+        # Most chunks bring content alone, and adding up must cost less than reading them.
+        if len(delta.model_fields_set) > 1 or delta.content is None:
+            self._add_fields(delta)
+
+    def _add_fields(self, delta: ChoiceDelta) -> None:
+        if delta.reasoning_content is not None:
+            self.reasoning.write(delta.reasoning_content)
+            self.has_reasoning = True
+        for name, value in delta.model_dump(exclude_unset=True, exclude_none=True, by_alias=True).items():
+            if name in ("content", "reasoning_content"):
+                continue
+            if name == "logprobs":
+                self.fields.setdefault(name, []).extend(value)
+            elif name != "role" or value != "function_in_progress":
+                self.fields[name] = value
+
+    def message(self) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant"}
+        if self.has_content:
+            message["content"] = self.content.getvalue()
+        if self.has_reasoning:
+            message["reasoning_content"] = self.reasoning.getvalue()
+        return {**message, **self.fields}
+
+
+class ChatCompletionAccumulator(Generic[ChunkT_contra]):
+    """Adds up v1 chunks to a `ChatCompletion`.
+
+    Example:
+        >>> accumulator = ChatCompletionAccumulator()
+        >>> accumulator.partial() is None
+        True
+    """
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _ChoiceSoFar] = {}
+        self._fields: dict[str, Any] = {}
+
+    def add(self, chunk: ChatCompletionChunk) -> None:
+        """Take the next chunk."""
+        for choice in chunk.choices:
+            so_far = self._choices.get(choice.index)
+            if so_far is None:
+                so_far = self._choices[choice.index] = _ChoiceSoFar()
+            so_far.add(choice)
+        if not self._fields or chunk.usage is not None or chunk.model_extra:
+            self._fields.update(
+                chunk.model_dump(exclude_unset=True, exclude_none=True, by_alias=True, exclude={"choices"})
+            )
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice so far."""
+        first = self._choices.get(0)
+        return "" if first is None else first.content.getvalue()
+
+    def partial(self) -> ChatCompletion | None:
+        """The completion so far; None where no chunk has arrived."""
+        if not self._choices and not self._fields:
+            return None
+        choices: list[dict[str, Any]] = []
+        for index in sorted(self._choices):
+            so_far = self._choices[index]
+            choice: dict[str, Any] = {"message": so_far.message(), "index": index}
+            if so_far.finish_reason is not None:
+                choice["finish_reason"] = so_far.finish_reason
+            choices.append(choice)
+        return ChatCompletion.model_validate({**self._fields, "choices": choices})

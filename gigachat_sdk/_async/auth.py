@@ -1,0 +1,330 @@
+"""Token managers: where a token comes from, and who renews it when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol, runtime_checkable
+
+from pydantic import SecretStr
+from typing_extensions import Unpack
+
+from .. import _constants as constants
+from .._concurrency import async_call
+from .._config import Arguments, ClientConfig, Environment, check_address, check_names, resolve
+from .._logging import logger
+from .._request import Call, oauth_call, password_call
+from .._token import (
+    AccessToken,
+    Freshness,
+    check_credentials,
+    check_header_value,
+    freshness,
+    store_key,
+    unix_seconds,
+)
+from ..errors import APIError, ConfigurationTypeError, GigaChatError
+from ..stores import TokenStore, process_store
+from ..types.client_options import ConnectionOptions
+from ..types.tokens import TokenAnswer
+from .http import AsyncHTTP
+from .transport import AsyncTransport
+
+
+@runtime_checkable
+class AsyncTokenManager(Protocol):
+    """Where a client's tokens come from; implement it for a way of your own.
+
+    Example:
+        >>> class FromVault:
+        ...     async def get_token(self):
+        ...         return AccessToken(await vault.read("gigachat/token"))
+        ...
+        ...     async def invalidate(self, token):
+        ...         await vault.refresh("gigachat/token")
+    """
+
+    async def get_token(self) -> AccessToken | None:
+        """Return a token that is valid now; None to send none (a client certificate says who you are)."""
+        ...
+
+    async def invalidate(self, token: AccessToken) -> None:
+        """Forget `token`, which the service has refused; another caller may have renewed it already."""
+        ...
+
+
+class AsyncStaticTokenManager:
+    """One token that nobody renews; a 401 is raised.
+
+    Args:
+        token: The token, with or without its expiry.
+
+    Example:
+        >>> AsyncStaticTokenManager("eyJjdHki...")
+        AsyncStaticTokenManager()
+    """
+
+    def __init__(self, token: str | AccessToken) -> None:
+        self._token = _as_token(token)
+
+    async def get_token(self) -> AccessToken:
+        """Return the token."""
+        return self._token
+
+    async def invalidate(self, token: AccessToken) -> None:
+        """Do nothing: there is no other token."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class AsyncCallableTokenManager:
+    """Asks a function of yours for the token, before every request; keep it quick, or let it cache.
+
+    Args:
+        function: Takes nothing, returns the token as a string or an `AccessToken`.
+
+    Example:
+        >>> AsyncCallableTokenManager(lambda: open("/run/secrets/gigachat-token").read().strip())
+        AsyncCallableTokenManager()
+    """
+
+    def __init__(self, function: Callable[[], Awaitable[str | AccessToken] | str | AccessToken]) -> None:
+        if not callable(function):
+            raise ConfigurationTypeError(f"function: expected a function, got {type(function).__name__}")
+        self._function = function
+
+    async def get_token(self) -> AccessToken:
+        """Call the function."""
+        return _as_token(await async_call(self._function))
+
+    async def invalidate(self, token: AccessToken) -> None:
+        """Do nothing: the function is asked again anyway, and the request is repeated if it has another token."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class _AsyncRenewingTokenManager:
+    """Gets a token with a call of its own, keeps it in a store, and renews it once however many wait for it."""
+
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        call: Call,
+        name: str,
+        *,
+        token_store: TokenStore | None,
+        access_token: AccessToken | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._transport = transport
+        self._call = call
+        self._name = name
+        self._store = token_store or process_store
+        self._given = access_token  # the user's own token comes first, and is renewed once it is refused
+        self._clock = clock
+        self._pause_until = 0.0  # after a failed early refresh
+        self._failures = 0
+        self._failure: GigaChatError | None = None
+
+    async def get_token(self) -> AccessToken:
+        """Return a token that is valid now, from the store or from the service.
+
+        A cold or expired token costs one call, however many wait for it. From a minute before the expiry one caller
+        renews it, and the rest go on with the one that is still valid.
+
+        Raises:
+            AuthenticationError: The service does not accept the credentials.
+            APIError: The token endpoint cannot be reached, or fails.
+        """
+        given = self._given
+        if given is not None and freshness(given, self._clock()) is not Freshness.EXPIRED:
+            return given
+        token = await self._store.aget(self._name)
+        state = freshness(token, self._clock())
+        if token is not None and (
+            state is Freshness.FRESH or (state is Freshness.AGEING and self._clock() < self._pause_until)
+        ):
+            return token
+        failures = self._failures
+        lock = self._store.alock(self._name)
+        if not await lock.acquire(wait=state is Freshness.EXPIRED) and token is not None:
+            return token
+        try:
+            return await self._renew(failures)
+        finally:
+            lock.release()
+
+    async def _renew(self, failures: int) -> AccessToken:
+        """Renew the token under its lock, unless another caller has, or has just failed to."""
+        token = await self._store.aget(self._name)
+        state = freshness(token, self._clock())
+        if token is not None and state is Freshness.FRESH:
+            return token
+        failure = self._failure
+        if self._failures > failures and failure is not None:
+            raise failure.copy()  # whoever waited with us gets the same answer, and the service is asked once
+        try:
+            answer = await self._transport.request(self._call, TokenAnswer, None)
+        except APIError as error:
+            self._failures += 1
+            self._failure = error.copy()
+            if token is None or state is Freshness.EXPIRED:
+                raise
+            self._pause_until = self._clock() + constants.REFRESH_PAUSE
+            logger.warning("the token could not be renewed early, the old one is used on: %s", error)
+            return token
+        renewed = AccessToken(answer.access_token, unix_seconds(answer.expires_at))
+        await self._store.aset(self._name, renewed)
+        return renewed
+
+    async def invalidate(self, token: AccessToken) -> None:
+        """Forget `token`, unless another caller has renewed it already."""
+        given = self._given
+        if given is not None and given.value == token.value:
+            self._given = None
+        await self._store.adelete(self._name, token)
+
+    async def aclose(self) -> None:
+        """Close the connections of a manager that was made by hand; one that a client made shares the client's."""
+        await self._transport.http.aclose()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class AsyncOAuthTokenManager(_AsyncRenewingTokenManager):
+    """Buys tokens with the authorization key, the usual way.
+
+    `AsyncClient(credentials=...)` makes one by itself; make one by hand to share it, or to give it connections of its
+    own. Source: `POST /api/v2/oauth`.
+
+    Args:
+        credentials: The authorization key: base64 of `client_id:client_secret`, as it was issued.
+        scope: `"GIGACHAT_API_PERS"` (individuals), `"GIGACHAT_API_B2B"` or `"GIGACHAT_API_CORP"` (companies).
+        auth_url: The token endpoint.
+        token_store: Where the token is kept; by default in memory, for all clients of the process.
+        access_token: A token to begin with.
+        clock: Gives the time in Unix seconds.
+        options: How to connect: the TLS, proxy and retry settings of `AsyncClient`.
+
+    Raises:
+        ConfigurationError: The key cannot be right, or a setting makes no sense.
+
+    Example:
+        >>> manager = AsyncOAuthTokenManager(key, scope="GIGACHAT_API_CORP")
+        >>> client = AsyncClient(token_manager=manager)
+    """
+
+    def __init__(
+        self,
+        credentials: str | SecretStr,
+        *,
+        scope: str = constants.DEFAULT_SCOPE,
+        auth_url: str = constants.DEFAULT_AUTH_URL,
+        token_store: TokenStore | None = None,
+        access_token: AccessToken | None = None,
+        clock: Callable[[], float] = time.time,
+        **options: Unpack[ConnectionOptions],
+    ) -> None:
+        key = _secret(credentials)
+        check_credentials("credentials", key.get_secret_value())
+        url = check_address("auth_url", auth_url, is_endpoint=True)
+        super().__init__(
+            _transport(key, auth_url=url, **options),
+            oauth_call(key, scope, url),
+            store_key("oauth", url, key.get_secret_value(), scope),
+            token_store=token_store,
+            access_token=access_token,
+            clock=clock,
+        )
+
+
+class AsyncPasswordTokenManager(_AsyncRenewingTokenManager):
+    """Gets tokens with a user name and a password, from hosts that support it.
+
+    Source: `POST /v1/token`.
+
+    Args:
+        user: The user name.
+        password: The password.
+        base_url: The API's address; the public `api.giga.chat` does not serve this way.
+        token_store: Where the token is kept; by default in memory, for all clients of the process.
+        access_token: A token to begin with.
+        clock: Gives the time in Unix seconds.
+        options: How to connect: the TLS, proxy and retry settings of `AsyncClient`.
+
+    Example:
+        >>> AsyncPasswordTokenManager("me", "secret", base_url="https://gigachat.example.com/v1")
+        AsyncPasswordTokenManager()
+    """
+
+    def __init__(
+        self,
+        user: str,
+        password: str | SecretStr,
+        *,
+        base_url: str = constants.LEGACY_BASE_URL,
+        token_store: TokenStore | None = None,
+        access_token: AccessToken | None = None,
+        clock: Callable[[], float] = time.time,
+        **options: Unpack[ConnectionOptions],
+    ) -> None:
+        secret = _secret(password)
+        url = check_address("base_url", base_url)
+        super().__init__(
+            _transport(secret, base_url=url, **options),
+            password_call(user, secret, url),
+            store_key("password", url, user, secret.get_secret_value()),
+            token_store=token_store,
+            access_token=access_token,
+            clock=clock,
+        )
+
+
+def manager_for(config: ClientConfig, transport: AsyncTransport) -> AsyncTokenManager | None:
+    """Make the token manager that a configuration asks for, on the connections of its client (internal)."""
+    auth = config.auth
+    if auth.token_manager is not None:
+        manager: AsyncTokenManager = auth.token_manager
+        return manager
+    if auth.credentials is not None:
+        key = auth.credentials.get_secret_value()
+        call = oauth_call(auth.credentials, auth.scope, config.auth_url)
+        kind: type[_AsyncRenewingTokenManager] = AsyncOAuthTokenManager
+        name = store_key("oauth", config.auth_url, key, auth.scope)
+    elif auth.user is not None and auth.password is not None:
+        call = password_call(auth.user, auth.password, config.base_url)
+        kind = AsyncPasswordTokenManager
+        name = store_key("password", config.base_url, auth.user, auth.password.get_secret_value())
+    else:
+        return None if auth.access_token is None else AsyncStaticTokenManager(auth.access_token)
+    made = kind.__new__(kind)
+    _AsyncRenewingTokenManager.__init__(
+        made, transport, call, name, token_store=config.token_store, access_token=auth.access_token
+    )
+    return made
+
+
+def _transport(secret: SecretStr, **options: object) -> AsyncTransport:
+    """Make the connections of a manager that belongs to no client."""
+    check_names(options, {"base_url", *ConnectionOptions.__annotations__, "auth_url"}, "the token manager")
+    config = resolve(Arguments({"credentials": _PLACEHOLDER, **options}), Environment.current(), is_async=True)
+    return AsyncTransport(config, AsyncHTTP(config))
+
+
+# The transport of a manager sends calls that bring their own authorization; its configuration needs none.
+_PLACEHOLDER = "dW51c2VkOnVudXNlZA=="
+
+
+def _secret(value: str | SecretStr) -> SecretStr:
+    return value if isinstance(value, SecretStr) else SecretStr(value)
+
+
+def _as_token(value: object) -> AccessToken:
+    if isinstance(value, str):
+        return AccessToken(check_header_value("token", value))
+    if not isinstance(value, AccessToken):
+        raise ConfigurationTypeError(f"token: expected a string or an AccessToken, got {type(value).__name__}")
+    return value

@@ -1,0 +1,170 @@
+"""The client: settings in, resources out."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from types import TracebackType
+from typing import Any
+
+import httpx
+from typing_extensions import Self, Unpack
+
+from .._config import Arguments, Environment, check_names, resolve
+from ..errors import ConfigurationError
+from ..types.client_options import BaseClientOptions
+from ..types.http import scrub_url
+from .auth import AsyncTokenManager, manager_for
+from .http import AsyncHTTP
+from .resources.chat import AsyncChat
+from .resources.models import AsyncModels
+from .session import AsyncSession
+from .transport import AsyncTransport
+
+
+class AsyncClientOptions(BaseClientOptions, total=False):
+    """Every keyword of `AsyncClient(...)`; the sync and async clients differ in the parts they take."""
+
+    token_manager: AsyncTokenManager
+    """Where tokens come from, instead of the ways above."""
+    http_client: httpx.AsyncClient
+    """A configured HTTP client, used for everything and closed by whoever made it."""
+
+
+_NAMES = frozenset(name for kind in AsyncClientOptions.__mro__ for name in getattr(kind, "__annotations__", {}))
+
+
+class AsyncClient:
+    """A client of GigaChat. Safe to share.
+
+    Settings come from the arguments, else from `GIGACHAT_<NAME>` variables of the environment, else from the defaults.
+    Nothing is opened until the first call.
+
+    Args:
+        options: `credentials`, `scope`, `model`, `timeout` and the rest; `AsyncClientOptions` explains each.
+
+    Raises:
+        TypeError: An unknown keyword, or a value of the wrong kind.
+        ConfigurationError: A value, or a pair of them, makes no sense.
+        MissingCredentialsError: Nothing says who you are.
+
+    Example:
+        >>> async with AsyncClient(credentials="MDE5YTA...", model="GigaChat-2-Max") as client:
+        ...     completion = await client.chat.completions.create(messages=[{"role": "user", "content": "Привет!"}])
+        ...     print(completion.choices[0].message.content)
+    """
+
+    def __init__(self, **options: Unpack[AsyncClientOptions]) -> None:
+        check_names(options, _NAMES, type(self).__name__ + "()")
+        self._build(Arguments(options), Environment.current(), None)
+
+    def _build(self, arguments: Arguments, environment: Environment, parent: AsyncSession | None) -> None:
+        self._arguments = arguments
+        self._environment = environment
+        config = resolve(arguments, environment, is_async=True)
+        http = AsyncHTTP(config) if parent is None or not config.connects_like(parent.config) else None
+        self._owned = http
+        if http is None:
+            assert parent is not None
+            http = parent.transport.http
+        transport = AsyncTransport(config, http)
+        if parent is not None and self._owned is None and config.authorizes_like(parent.config):
+            tokens = parent.tokens
+        else:
+            tokens = manager_for(config, transport)
+        self._session = AsyncSession(config, transport, tokens)
+
+    @cached_property
+    def chat(self) -> AsyncChat:
+        """Dialogues: `client.chat.completions.create(...)`."""
+        return AsyncChat(self._session)
+
+    @cached_property
+    def models(self) -> AsyncModels:
+        """The models that the account may use."""
+        return AsyncModels(self._session)
+
+    @property
+    def base_url(self) -> str:
+        """Address of the API."""
+        return self._session.config.base_url
+
+    @property
+    def auth_url(self) -> str:
+        """Address of the token endpoint."""
+        return self._session.config.auth_url
+
+    @property
+    def model(self) -> str:
+        """The model of calls that name none."""
+        return self._session.config.model
+
+    @property
+    def timeout(self) -> httpx.Timeout:
+        """Seconds for each phase of a request."""
+        return self._session.config.timeout
+
+    @property
+    def max_retries(self) -> int:
+        """How often a failed request is sent again."""
+        return self._session.config.retry.max_retries
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connections are closed; for a copy, also where its parent is closed."""
+        return self._session.transport.http.is_closed
+
+    def with_options(self, **overrides: Unpack[AsyncClientOptions]) -> Self:
+        """Return a copy with other settings.
+
+        The copy shares connections and tokens unless an override shapes them (address, TLS, proxy, credentials, ...).
+        Closing a copy leaves its parent open.
+
+        Args:
+            overrides: Any keyword of the client; one that says who you are replaces all that do.
+
+        Raises:
+            ConfigurationError: A value, or a pair of them, makes no sense.
+
+        Example:
+            >>> patient = client.with_options(timeout=600, max_retries=5)
+        """
+        check_names(overrides, _NAMES, "with_options()")
+        copy = type(self).__new__(type(self))
+        copy._build(self._arguments.merged(Arguments(overrides)), self._environment, self._session)
+        return copy
+
+    async def aclose(self) -> None:
+        """Close the connections; calls in flight end with an error. A copy closes only what is its own."""
+        if self._owned is not None:
+            await self._owned.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        config = self._session.config
+        return f"{type(self).__name__}(base_url={scrub_url(config.base_url)!r}, model={config.model!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the configuration and no secret: the copy takes credentials from its environment."""
+        arguments = self._arguments
+        parts = sorted(arguments.names() & {"token_manager", "http_client", "ssl_context", "token_store"})
+        if parts:
+            raise ConfigurationError(
+                f"this client cannot be pickled: {', '.join(parts)} belongs to this process; make a client there instead"
+            )
+        secrets = arguments.secrets()
+        if secrets and arguments.get("allow_pickle_secrets") is not True:
+            raise ConfigurationError(
+                f"this client was built with explicit secrets ({', '.join(secrets)}) and is not pickled: take them from "
+                "the environment, or build it with allow_pickle_secrets=True"
+            )
+        return {"options": arguments.plain()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._build(Arguments(state["options"]), Environment.current(), None)

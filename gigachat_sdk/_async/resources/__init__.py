@@ -1,0 +1,1 @@
+"""The API's sections, as attributes of a client."""

@@ -1,0 +1,57 @@
+"""`client.models`: GET /v1/models and GET /v1/models/{model}."""
+
+from __future__ import annotations
+
+from typing_extensions import Unpack
+
+from ..._request import OPTION_NAMES, Call, quoted, take_options
+from ..._retry import CallKind
+from ...types import Model, ModelList, RequestOptions
+from ..session import AsyncSession
+
+
+class AsyncModels:
+    """The models that the account may use."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def list(self, **options: Unpack[RequestOptions]) -> ModelList:
+        """Return the models that the account may use; the list differs per host and per account.
+
+        Source: `GET /v1/models`.
+
+        Args:
+            options: `extra_headers`, `extra_query`, `timeout` and the retry settings; see `RequestOptions`.
+
+        Raises:
+            APIStatusError: The service answered with an error.
+            APIConnectionError: No answer came.
+
+        Example:
+            >>> [model.id for model in await client.models.list()]
+            ['GigaChat', 'GigaChat-2', 'GigaChat-2-Max', ...]
+        """
+        call = Call("GET", "/models", CallKind.READ, options=take_options(options, OPTION_NAMES, "list"))
+        return await self._session.transport.request(call, ModelList, self._session.tokens)
+
+    async def retrieve(self, model: str, **options: Unpack[RequestOptions]) -> Model:
+        """Return one model.
+
+        Source: `GET /v1/models/{model}`.
+
+        Args:
+            model: Its name.
+            options: `extra_headers`, `extra_query`, `timeout` and the retry settings; see `RequestOptions`.
+
+        Raises:
+            NotFoundError: There is no such model.
+            InvalidRequestError: The name is empty.
+
+        Example:
+            >>> (await client.models.retrieve("GigaChat")).owned_by
+            'salutedevices'
+        """
+        path = f"/models/{quoted(model, 'model')}"
+        call = Call("GET", path, CallKind.READ, options=take_options(options, OPTION_NAMES, "retrieve"))
+        return await self._session.transport.request(call, Model, self._session.tokens)

@@ -1,0 +1,108 @@
+"""Streams of chunks: iterated, closed, never asked again."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from typing_extensions import Self
+
+from .._events import Event, EventDecoder, EventTooLargeError
+from .._response import ChunkReader
+from ..errors import StreamError
+from ..types._base import ResponseModel
+from ..types.http import ResponseInfo
+from .http import AsyncFailure
+from .transport import AsyncAnswer
+
+ChunkT = TypeVar("ChunkT", bound=ResponseModel)
+
+
+class AsyncStream(Generic[ChunkT]):
+    """The chunks of an answer, as they arrive.
+
+    Iterate over it; leave it, or use it as a context manager, to give the connection back early. Nothing is ever asked
+    again once a stream has begun.
+
+    Raises:
+        StreamInterruptedError: While iterating: the stream was cut; `.text` and `.partial` hold what had arrived.
+        StreamError: While iterating: the service sent an error, or an event cannot be read.
+
+    Example:
+        >>> async with await client.chat.completions.create(messages=messages, stream=True) as stream:
+        ...     async for chunk in stream:
+        ...         print(chunk.choices[0].delta.content or "", end="")
+    """
+
+    def __init__(self, answer: AsyncAnswer, reader: ChunkReader[ChunkT]) -> None:
+        self._answer = answer
+        self._reader = reader
+        self._decoder = EventDecoder()
+        self._events: deque[Event] = deque()
+        self._is_closed = False
+
+    @property
+    def response(self) -> ResponseInfo:
+        """Status, headers, time to the first byte and retries of the exchange."""
+        return self._answer.response
+
+    @property
+    def request_id(self) -> str | None:
+        """The `x-request-id` of the answer; None where there is none."""
+        return self._answer.response.request_id
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChunkT:
+        while not self._is_closed:
+            while self._events:
+                result = self._reader.read(self._events.popleft())
+                if result is not None:
+                    if isinstance(result, StreamError):
+                        await self.aclose()
+                        raise result
+                    return result
+                if self._reader.is_done:
+                    self._is_closed = True
+                    await self._answer.http.finish()
+                    raise StopAsyncIteration
+            error = await self._receive()
+            if error is not None:
+                await self.aclose()
+                raise error
+        raise StopAsyncIteration
+
+    async def _receive(self) -> StreamError | None:
+        """Wait for more events; return the error where none can come."""
+        try:
+            piece = await self._answer.http.next_piece()
+            if piece is not None:
+                self._events.extend(self._decoder.feed(piece))
+                return None
+        except AsyncFailure as failure:
+            return self._reader.interrupted(failure.error.message)
+        except EventTooLargeError as error:
+            return self._reader.unreadable(str(error))
+        self._events.extend(self._decoder.finish())
+        return None if self._events else self._reader.interrupted("the service closed the connection")
+
+    async def aclose(self) -> None:
+        """Give the connection back at once; what has not been read is lost."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._events.clear()
+            await self._answer.http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else "open"
+        return f"<{type(self).__name__} {state}, request id {self.request_id}>"

@@ -1,0 +1,216 @@
+"""The one request loop: token, send, renew the token once, retry or raise. Every call of the SDK goes through it."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import httpx
+
+from .._concurrency import async_sleep
+from .._config import ClientConfig, check_timeout
+from .._logging import logger
+from .._request import USER_AGENT, Call, SentHeaders, merge_headers, query_string
+from .._response import parse
+from .._retry import Outcome, RetryPolicy, decide, parse_retry_after
+from .._token import AccessToken
+from ..errors import (
+    APIError,
+    APIResponseValidationError,
+    AuthenticationError,
+    InvalidRequestError,
+    InvalidRequestTypeError,
+    no_stream_error,
+    status_error,
+)
+from ..types._base import ResponseModel
+from ..types.http import Headers, RequestInfo, ResponseInfo, scrub_url
+from .http import AsyncFailure, AsyncHTTP, AsyncHTTPResponse
+
+ModelT = TypeVar("ModelT", bound=ResponseModel)
+
+
+class AsyncTokenSource(Protocol):
+    """What the loop needs of a token manager."""
+
+    async def get_token(self) -> AccessToken | None:
+        """Return a token that is valid now; None to send none."""
+        ...
+
+    async def invalidate(self, token: AccessToken) -> None:
+        """Forget `token`, which the service has refused."""
+        ...
+
+
+@dataclass
+class AsyncAnswer:
+    """A success, its head read, and its body too where it is no stream."""
+
+    http: AsyncHTTPResponse
+    request: RequestInfo
+    response: ResponseInfo
+    content: bytes = field(default=b"", repr=False)
+
+
+@dataclass
+class _Refusal:
+    """An attempt that brought no success: what to raise, and what may be done instead."""
+
+    error: APIError
+    outcome: Outcome
+    status: int | None = None
+    retry_after: float | None = None
+
+
+@dataclass
+class _Plan:
+    """What every attempt of one call has in common."""
+
+    call: Call
+    url: str
+    headers: SentHeaders
+    timeout: httpx.Timeout
+    policy: RetryPolicy
+    is_http2: bool
+    is_authorized_by_user: bool  # an Authorization header of the user's own, or its removal, wins over any token
+
+
+def _is_event_stream(headers: Headers) -> bool:
+    """A missing content type is forgiven; any other one means that no stream follows."""
+    return headers.get("content-type", "text/event-stream").partition(";")[0].strip().lower() == "text/event-stream"
+
+
+class AsyncTransport:
+    """Sends calls, for as many threads or tasks as there are."""
+
+    def __init__(self, config: ClientConfig, http: AsyncHTTP) -> None:
+        self.config = config
+        self.http = http
+        self._headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+        # A compressed stream may be held back until a block is full.
+        self._stream_headers = {
+            "User-Agent": USER_AGENT,
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",
+            "Cache-Control": "no-store",
+        }
+
+    async def request(self, call: Call, model: type[ModelT], tokens: AsyncTokenSource | None) -> ModelT:
+        """Send a call and return its answer as `model`."""
+        answer = await self.exchange(call, tokens)
+        result = parse(model, answer.content, answer.request, answer.response, is_secret=call.has_secret_answer)
+        answer.content = b""
+        if isinstance(result, APIResponseValidationError):
+            raise result
+        return result
+
+    async def exchange(self, call: Call, tokens: AsyncTokenSource | None) -> AsyncAnswer:
+        """Send a call until it succeeds, or its error is to be raised."""
+        plan = self._plan(call)
+        if plan.is_authorized_by_user:
+            tokens = None
+        retries_taken = 0
+        refused_token: AccessToken | None = None
+        while True:
+            token = await tokens.get_token() if tokens is not None else None
+            result = await self._attempt(plan, token, retries_taken)
+            if isinstance(result, AsyncAnswer):
+                return result
+            if isinstance(result.error, AuthenticationError) and tokens is not None and token is not None:
+                if refused_token is None:
+                    refused_token = token
+                    await tokens.invalidate(token)
+                    renewed = await tokens.get_token()
+                    if renewed is not None and renewed.value != token.value:
+                        logger.info("the token was refused; sending %s %s again with a new one", call.method, call.path)
+                        continue
+                raise result.error
+            delay = decide(
+                plan.policy,
+                retries_taken=retries_taken,
+                kind=call.kind,
+                outcome=result.outcome,
+                status=result.status,
+                retry_after=result.retry_after,
+                jitter=random.random(),  # noqa: S311  # spreads retries out, guards nothing
+            )
+            if delay is None:
+                raise result.error
+            retries_taken += 1
+            logger.info("retry %d of %s %s in %.2f s: %s", retries_taken, call.method, call.path, delay, result.error)
+            await async_sleep(delay)
+
+    def _plan(self, call: Call) -> _Plan:
+        config, options = self.config, call.options
+        is_absolute = "://" in call.path
+        url = call.path if is_absolute else config.base_url + call.path
+        default_headers = {} if is_absolute else config.default_headers  # meant for the API, not for the auth host
+        layers = [self._stream_headers if call.stream else self._headers, default_headers]
+        if call.content_type is not None:
+            layers.insert(1, {"Content-Type": call.content_type})
+        extra_headers = options.get("extra_headers")
+        query = query_string({} if is_absolute else config.default_query, options.get("extra_query") or {})
+        policy = config.retry
+        if options.keys() & {"max_retries", "retry_statuses", "retry_lost"}:
+            policy = policy.override(
+                InvalidRequestError,
+                InvalidRequestTypeError,
+                max_retries=options.get("max_retries"),
+                retry_statuses=options.get("retry_statuses"),
+                retry_lost=options.get("retry_lost"),
+            )
+        timeout = config.timeout
+        if "timeout" in options:
+            timeout = check_timeout("timeout", options["timeout"], InvalidRequestError, InvalidRequestTypeError)
+        return _Plan(
+            call=call,
+            url=f"{url}?{query}" if query else url,
+            headers=merge_headers(*layers, extra_headers or {}),
+            timeout=timeout,
+            policy=policy,
+            is_http2=config.http2 is True,
+            is_authorized_by_user=any(
+                name.lower() == "authorization" for layer in (default_headers, extra_headers or {}) for name in layer
+            ),
+        )
+
+    def _sent_headers(self, plan: _Plan, token: AccessToken | None) -> SentHeaders:
+        call, headers = plan.call, SentHeaders(plan.headers)
+        if call.authorization is not None:
+            headers["Authorization"] = call.authorization.get_secret_value()
+        elif token is not None:
+            headers["Authorization"] = f"Bearer {token.value}"
+        if call.fresh_id_header is not None:
+            headers[call.fresh_id_header] = str(uuid.uuid4())
+        return headers
+
+    async def _attempt(self, plan: _Plan, token: AccessToken | None, retries_taken: int) -> AsyncAnswer | _Refusal:
+        call, headers = plan.call, self._sent_headers(plan, token)
+        request = RequestInfo(call.method, scrub_url(plan.url), Headers(headers))
+        http: AsyncHTTPResponse | None = None
+        try:
+            http = await self.http.send(call.method, plan.url, headers, call.body, plan.timeout, http2=plan.is_http2)
+            is_success = 200 <= http.status_code < 300
+            is_stream = call.stream and is_success and _is_event_stream(http.headers)
+            content = b"" if is_stream else await http.read()
+        except AsyncFailure as failure:
+            failure.error.request = request
+            refusal = _Refusal(failure.error, failure.outcome)
+            logger.debug("%s %s: %s", request.method, request.url, failure.error)
+        else:
+            response = ResponseInfo(http.status_code, http.headers, http.elapsed, retries_taken, http.http_version)
+            logger.debug(
+                "%s %s: %d in %.3f s (request id %s)",
+                request.method, request.url, http.status_code, response.elapsed, response.request_id,
+            )  # fmt: skip
+            if is_stream or (is_success and not call.stream):
+                return AsyncAnswer(http, request, response, content)
+            if is_success:
+                return _Refusal(no_stream_error(request, response, content), Outcome.FINAL)
+            retry_after = parse_retry_after(http.headers.get("retry-after"), time.time())
+            error = status_error(request, response, content, retry_after=retry_after)
+            refusal = _Refusal(error, Outcome.ANSWERED, http.status_code, retry_after)
+        return refusal

@@ -1,0 +1,476 @@
+"""From arguments and the environment to one frozen configuration; everything that can be told early is told here."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+from pydantic import SecretStr
+
+from . import _constants as constants
+from ._request import check_headers, check_query
+from ._retry import RetryPolicy
+from ._tls import TLSConfig
+from ._token import AccessToken, check_credentials, check_header_value
+from .errors import ConfigurationError, ConfigurationTypeError, MissingCredentialsError
+from .types.http import scrub_url
+
+T = TypeVar("T")
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_IDENTITY = ("token_manager", "access_token", "credentials", "user", "password")
+_SECRETS = ("access_token", "credentials", "password", "key_file_password")
+_HTTP_PARTS = (
+    "verify_ssl_certs",
+    "ca_bundle_file",
+    "cert_file",
+    "key_file",
+    "key_file_password",
+    "ssl_context",
+    "proxy",
+    "http2",
+)
+_DEFAULT_TIMEOUT = httpx.Timeout(constants.DEFAULT_TIMEOUT, connect=constants.DEFAULT_CONNECT_TIMEOUT)
+_PATHS = ("ca_bundle_file", "cert_file", "key_file")
+
+
+class Environment:
+    """The `GIGACHAT_...` variables at one moment; its repr shows names only."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        prefix = constants.ENVIRONMENT_PREFIX
+        self._values = {name: value for name, value in variables.items() if name.startswith(prefix) and value != ""}
+
+    @classmethod
+    def current(cls) -> Environment:
+        """Take the variables of this process."""
+        return cls(os.environ)
+
+    def get(self, name: str) -> str | None:
+        """Return the value for the setting `name`; an empty variable counts as not set."""
+        return self._values.get(constants.ENVIRONMENT_PREFIX + name.upper())
+
+    def __repr__(self) -> str:
+        return f"Environment({', '.join(sorted(self._values))})"
+
+
+class Arguments:
+    """The settings given to a client by name, secrets wrapped; its repr hides them."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = {name: _wrapped(name, value) for name, value in given.items()}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._given
+
+    def get(self, name: str) -> Any:
+        """Return the argument `name`, None where it was not given."""
+        return self._given.get(name)
+
+    def names(self) -> set[str]:
+        """Return the names of the arguments that were given."""
+        return set(self._given)
+
+    def merged(self, overrides: Arguments) -> Arguments:
+        """Return these arguments with `overrides` on top; one that says who you are replaces all that do."""
+        kept = self._given
+        if overrides.names() & set(_IDENTITY):
+            kept = {name: value for name, value in kept.items() if name not in _IDENTITY}
+        return Arguments({**kept, **overrides._given})
+
+    def secrets(self) -> list[str]:
+        """Return the names of the arguments that hold a secret."""
+        found = [name for name in _SECRETS if name in self._given]
+        if "proxy" in self._given and "@" in self._given["proxy"].get_secret_value():
+            found.append("proxy")
+        headers: Mapping[str, Any] = self._given.get("default_headers") or {}
+        return found + (
+            ["default_headers"] if any(name.lower() in constants.SECRET_HEADERS for name in headers) else []
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """Return the arguments as they were given, secrets unwrapped."""
+        return {name: _plain(value) for name, value in self._given.items()}
+
+    def __repr__(self) -> str:
+        return f"Arguments({', '.join(sorted(self._given))})"
+
+
+def _wrapped(name: str, value: Any) -> Any:
+    return SecretStr(value) if (name in _SECRETS or name == "proxy") and isinstance(value, str) else value
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+@dataclass(frozen=True)
+class AuthConfig:
+    """Who you are: exactly one way, in the order of the contract.
+
+    Attributes:
+        token_manager: A ready manager.
+        access_token: A ready token; the ways below renew it after a 401.
+        credentials: The authorization key.
+        scope: The scope it is bound to.
+        user: With `password`, the other way to get a token.
+        password: See `user`.
+    """
+
+    token_manager: Any = field(default=None, repr=False)
+    access_token: AccessToken | None = None
+    credentials: SecretStr | None = None
+    scope: str = constants.DEFAULT_SCOPE
+    user: str | None = None
+    password: SecretStr | None = None
+
+
+@dataclass(frozen=True)
+class ClientConfig:
+    """Everything a client needs to know, checked; `Client(...)` explains the settings."""
+
+    auth: AuthConfig
+    tls: TLSConfig
+    base_url: str = constants.DEFAULT_BASE_URL
+    auth_url: str = constants.DEFAULT_AUTH_URL
+    model: str = constants.DEFAULT_MODEL
+    timeout: httpx.Timeout = field(default_factory=lambda: _DEFAULT_TIMEOUT)
+    retry: RetryPolicy = RetryPolicy()
+    proxy: SecretStr | None = None
+    http2: bool | str = "auto"
+    token_store: Any = None
+    http_client: Any = None
+    default_headers: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"], repr=False)
+    default_query: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+    def connects_like(self, other: ClientConfig) -> bool:
+        """Say whether clients of both may use the same connections."""
+        return self.tls == other.tls and self.proxy == other.proxy and self.http_client is other.http_client
+
+    def authorizes_like(self, other: ClientConfig) -> bool:
+        """Say whether clients of both may use the same tokens."""
+        return (
+            self.auth == other.auth
+            and self.auth_url == other.auth_url
+            and (self.base_url == other.base_url or self.auth.user is None)
+            and self.token_store is other.token_store
+        )
+
+    def __repr__(self) -> str:
+        return f"ClientConfig(base_url={self.base_url!r}, auth_url={scrub_url(self.auth_url)!r}, model={self.model!r})"
+
+
+def check_names(given: Collection[str], known: Collection[str], what: str) -> None:
+    """Refuse an unknown keyword as Python itself does, with a did-you-mean."""
+    for name in given:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            advice = f"; did you mean {close[0]!r}?" if close else ""
+            raise TypeError(f"{what} got an unexpected keyword argument {name!r}{advice}")
+
+
+def resolve(arguments: Arguments, environment: Environment, *, is_async: bool) -> ClientConfig:
+    """Merge arguments, environment and defaults, in this order, into a checked configuration.
+
+    Raises:
+        ConfigurationError: A value, or a pair of them, makes no sense.
+        MissingCredentialsError: Nothing says who you are.
+    """
+    settings = _Settings(arguments, environment)
+    http_client = _http_client(arguments, is_async=is_async)
+    base_url, auth_url = (
+        settings.address("base_url", constants.DEFAULT_BASE_URL),
+        settings.address("auth_url", constants.DEFAULT_AUTH_URL, is_endpoint=True),
+    )
+    proxy = None if http_client is not None else settings.proxy()
+    addresses = [base_url, auth_url, *([proxy.get_secret_value()] if proxy else [])]
+    is_tls_used = any(address.startswith("https:") for address in addresses)
+    tls = TLSConfig() if http_client is not None else _tls(settings, is_used=is_tls_used)
+    return ClientConfig(
+        auth=_auth(
+            settings,
+            has_certificate=tls.cert_file is not None or tls.ssl_context is not None or http_client is not None,
+            is_async=is_async,
+        ),
+        tls=tls,
+        base_url=base_url,
+        auth_url=auth_url,
+        model=settings.text("model") or constants.DEFAULT_MODEL,
+        timeout=_timeout(settings, http_client),
+        retry=_retry(settings),
+        proxy=proxy,
+        http2=settings.http2(),
+        token_store=arguments.get("token_store"),
+        http_client=http_client,
+        default_headers=check_headers("default_headers", arguments.get("default_headers"), ConfigurationTypeError),
+        default_query=check_query("default_query", arguments.get("default_query"), ConfigurationTypeError),
+    )
+
+
+class _Settings:
+    """Looks a setting up in the arguments, then in the environment, and checks its kind."""
+
+    def __init__(self, arguments: Arguments, environment: Environment) -> None:
+        self.arguments = arguments
+        self.environment = environment
+
+    def is_given(self, name: str) -> bool:
+        return self.arguments.get(name) is not None
+
+    def name_of(self, name: str) -> str:
+        """Name the setting as the user wrote it, for a message."""
+        return name if self.is_given(name) else constants.ENVIRONMENT_PREFIX + name.upper()
+
+    def text(self, name: str) -> str | None:
+        value = self.arguments.get(name)
+        if value is None:
+            return self.environment.get(name)
+        if name in _PATHS and isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if not isinstance(value, str):
+            raise ConfigurationTypeError(f"{name}: expected a string, got {type(value).__name__}")
+        if not value:
+            raise ConfigurationError(f"{name}: the value is empty")
+        return value
+
+    def secret(self, name: str) -> SecretStr | None:
+        value = self.arguments.get(name)
+        if value is None:
+            found = self.environment.get(name)
+            return None if found is None else SecretStr(found)
+        if not isinstance(value, SecretStr):
+            raise ConfigurationTypeError(f"{name}: expected a string, got {type(value).__name__}")
+        return value
+
+    def boolean(self, name: str, default: bool) -> bool:
+        value = self.arguments.get(name)
+        if value is None:
+            text = self.environment.get(name)
+            return default if text is None else self._boolean_of(name, text)
+        if not isinstance(value, bool):
+            raise ConfigurationTypeError(f"{name}: expected True or False, got {type(value).__name__}")
+        return value
+
+    def _boolean_of(self, name: str, text: str) -> bool:
+        try:
+            return _BOOLEANS[text.strip().lower()]
+        except KeyError:
+            raise ConfigurationError(f"{self.name_of(name)}: {text!r} is not one of {', '.join(_BOOLEANS)}") from None
+
+    def number(self, name: str, kind: type[T]) -> T | None:
+        value = self.arguments.get(name)
+        if value is None:
+            text = self.environment.get(name)
+            if text is None:
+                return None
+            try:
+                return kind(text)  # type: ignore[call-arg]  # int and float take a string
+            except ValueError:
+                raise ConfigurationError(f"{self.name_of(name)}: {text!r} is not a number") from None
+        allowed: tuple[type, ...] = (int, float) if kind is float else (int,)
+        if isinstance(value, bool) or not isinstance(value, allowed):
+            raise ConfigurationTypeError(f"{name}: expected a number, got {type(value).__name__}")
+        return kind(value)  # type: ignore[call-arg]  # as above
+
+    def http2(self) -> bool | str:
+        value = self.arguments.get("http2")
+        if value is None:
+            value = self.environment.get("http2")
+            if value is not None and value.strip().lower() != "auto":
+                return self._boolean_of("http2", value)
+        if value is None or (isinstance(value, str) and value.strip().lower() == "auto"):
+            return "auto"
+        if not isinstance(value, bool):
+            raise ConfigurationTypeError(f"http2: expected True, False or 'auto', got {value!r}")
+        return value
+
+    def address(self, name: str, default: str, *, is_endpoint: bool = False) -> str:
+        value = self.text(name)
+        return default if value is None else check_address(self.name_of(name), value, is_endpoint=is_endpoint)
+
+    def proxy(self) -> SecretStr | None:
+        secret = self.secret("proxy")
+        if secret is not None:
+            parts = _split(self.name_of("proxy"), secret.get_secret_value(), is_shown=False)
+            if parts.scheme not in ("http", "https", "socks5", "socks5h"):
+                raise ConfigurationError(
+                    f"{self.name_of('proxy')}: a proxy is an http://, https:// or socks5:// address, not {parts.scheme}://"
+                )
+        return secret
+
+
+def _split(name: str, value: str, *, is_shown: bool = True) -> Any:
+    shown = repr(value) if is_shown and "@" not in value else "the value"
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: {shown} is no address: {error}") from None
+    if not parts.scheme or not parts.hostname or any(c.isspace() or not c.isprintable() for c in value):
+        raise ConfigurationError(f"{name}: {shown} is not an http:// or https:// address")
+    return parts
+
+
+def check_address(name: str, value: str, *, is_endpoint: bool = False) -> str:
+    """Return an address without a trailing slash, or say what is wrong with it."""
+    parts = _split(name, value)
+    shown = "the value" if "@" in value else repr(value)
+    if parts.scheme not in ("http", "https"):
+        raise ConfigurationError(f"{name}: {shown} is not an http:// or https:// address")
+    if "@" in parts.netloc:
+        raise ConfigurationError(f"{name}: user and password do not belong into the address; use user= and password=")
+    if parts.fragment or (parts.query and not is_endpoint):
+        raise ConfigurationError(f"{name}: {shown} has a query or a fragment; use default_query= for query parameters")
+    return value if is_endpoint else urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+
+
+def _http_client(arguments: Arguments, *, is_async: bool) -> Any:
+    client = arguments.get("http_client")
+    if client is None:
+        return None
+    wanted = httpx.AsyncClient if is_async else httpx.Client
+    if not isinstance(client, wanted):
+        raise ConfigurationTypeError(f"http_client: expected an httpx.{wanted.__name__}, got {type(client).__name__}")
+    beside = [name for name in _HTTP_PARTS if arguments.get(name) is not None]
+    if beside:
+        raise ConfigurationError(
+            f"{', '.join(beside)}: an http_client brings its own; set it there, or leave http_client out"
+        )
+    return client
+
+
+def _tls(settings: _Settings, *, is_used: bool) -> TLSConfig:
+    context = settings.arguments.get("ssl_context")
+    if context is not None:
+        if not isinstance(context, ssl.SSLContext):
+            raise ConfigurationTypeError(f"ssl_context: expected an ssl.SSLContext, got {type(context).__name__}")
+        beside = [name for name in _HTTP_PARTS[:5] if settings.is_given(name)]
+        if beside:
+            raise ConfigurationError(f"{', '.join(beside)}: an ssl_context is used as it is; set it there")
+        return TLSConfig(ssl_context=context)
+    config = TLSConfig(
+        verify=settings.boolean("verify_ssl_certs", default=True),
+        ca_bundle_file=settings.text("ca_bundle_file"),
+        cert_file=settings.text("cert_file"),
+        key_file=settings.text("key_file"),
+        key_file_password=settings.secret("key_file_password"),
+        is_used=is_used,
+    )
+    if config.key_file is not None and config.cert_file is None:
+        raise ConfigurationError("key_file: it belongs to a certificate; give cert_file as well")
+    config.check()
+    return config
+
+
+def _auth(settings: _Settings, *, has_certificate: bool, is_async: bool) -> AuthConfig:
+    given = [name for name in _IDENTITY if settings.is_given(name)]
+    if given:
+        settings = _Settings(
+            settings.arguments, Environment({"GIGACHAT_SCOPE": settings.environment.get("scope") or ""})
+        )
+    scope = settings.text("scope") or constants.DEFAULT_SCOPE
+    manager = settings.arguments.get("token_manager")
+    if manager is not None:
+        beside = [name for name in given if name != "token_manager"]
+        if beside:
+            raise ConfigurationError(
+                f"{', '.join(beside)}: a token_manager gets tokens its own way; give one or the other"
+            )
+        _check_manager(manager, is_async=is_async)
+        return AuthConfig(token_manager=manager, scope=scope)
+    token = _access_token(settings)
+    credentials = settings.secret("credentials")
+    user, password = settings.text("user"), settings.secret("password")
+    if credentials is not None:
+        check_credentials(settings.name_of("credentials"), credentials.get_secret_value())
+        if "credentials" in given and "user" in given:
+            raise ConfigurationError("credentials, user: these are two ways to get a token; give one of them")
+        return AuthConfig(access_token=token, credentials=credentials, scope=scope)
+    if (user is None) != (password is None):
+        there, missing = ("user", "password") if password is None else ("password", "user")
+        raise ConfigurationError(
+            f"{settings.name_of(there)}: {missing} is missing beside it; give both, as arguments or in the environment"
+        )
+    if user is not None:
+        if ":" in user:
+            raise ConfigurationError(f"{settings.name_of('user')}: a user name cannot hold a colon (RFC 7617)")
+        return AuthConfig(access_token=token, user=user, password=password, scope=scope)
+    if token is None and not has_certificate:
+        raise MissingCredentialsError(
+            "nothing says who you are: pass credentials= (the authorization key of your account), access_token=, "
+            "user= with password=, token_manager= or a client certificate (cert_file=), or set GIGACHAT_CREDENTIALS; "
+            "looked at GIGACHAT_ACCESS_TOKEN, GIGACHAT_CREDENTIALS, GIGACHAT_USER, GIGACHAT_PASSWORD and GIGACHAT_CERT_FILE"
+        )
+    return AuthConfig(access_token=token, scope=scope)
+
+
+def _access_token(settings: _Settings) -> AccessToken | None:
+    value = settings.arguments.get("access_token")
+    token = value if isinstance(value, AccessToken) else None
+    if token is None:
+        secret = settings.secret("access_token")
+        token = None if secret is None else AccessToken(secret.get_secret_value())
+    if token is not None:
+        check_header_value(settings.name_of("access_token"), token.value)
+    return token
+
+
+def _check_manager(manager: Any, *, is_async: bool) -> None:
+    """A manager of the other world would give a coroutine where a token is due, or a token where one awaits."""
+    import inspect
+
+    get_token = getattr(manager, "get_token", None)
+    if not callable(get_token) or not callable(getattr(manager, "invalidate", None)):
+        raise ConfigurationTypeError(
+            f"token_manager: {type(manager).__name__} has no get_token() and invalidate(token); see TokenManager"
+        )
+    if inspect.iscoroutinefunction(get_token) != is_async:
+        mine, other = ("AsyncClient", "AsyncTokenManager") if is_async else ("Client", "TokenManager")
+        raise ConfigurationTypeError(f"token_manager: {type(manager).__name__} is no {other}, which {mine} needs")
+
+
+def _timeout(settings: _Settings, http_client: Any) -> httpx.Timeout:
+    value = settings.arguments.get("timeout")
+    if value is None and "timeout" in settings.arguments:
+        return httpx.Timeout(None)
+    if value is None:
+        seconds = settings.number("timeout", float)
+        if seconds is None:
+            if http_client is not None and http_client.timeout != httpx.Timeout(5.0):
+                return http_client.timeout
+            return _DEFAULT_TIMEOUT
+        value = seconds
+    return check_timeout(settings.name_of("timeout"), value)
+
+
+def check_timeout(
+    name: str,
+    value: Any,
+    kind: type[ValueError] = ConfigurationError,
+    type_kind: type[ValueError] = ConfigurationTypeError,
+) -> httpx.Timeout:
+    """Turn seconds, or None for no limit, into an `httpx.Timeout`; refuse what is no time."""
+    if isinstance(value, httpx.Timeout) or value is None:
+        return value or httpx.Timeout(None)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise type_kind(f"{name}: expected seconds or an httpx.Timeout, got {type(value).__name__}")
+    if not 0 < value < float("inf"):
+        raise kind(f"{name}: {value!r} is no time to wait; give seconds over 0, or None for no limit")
+    # Reaching a host takes seconds at most, however long its answer may take.
+    return httpx.Timeout(value, connect=min(float(value), constants.DEFAULT_CONNECT_TIMEOUT))
+
+
+def _retry(settings: _Settings) -> RetryPolicy:
+    return RetryPolicy().override(
+        ConfigurationError,
+        ConfigurationTypeError,
+        max_retries=settings.number("max_retries", int),
+        retry_statuses=settings.arguments.get("retry_statuses"),
+        retry_lost=settings.arguments.get("retry_lost"),
+    )

@@ -1,0 +1,119 @@
+"""Bytes of an event stream to events, after WHATWG's rules and what servers really send. No I/O.
+
+Lines end at LF, CR or CRLF and nowhere else: U+2028, U+2029 and U+0085 are text. Any split of the same bytes gives the
+same events. A block that is one `data:` line, which is nearly all of them, is read here; other blocks go through
+`httpx_sse`, corrected in one point: a block without any `data` line is no event.
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from httpx_sse._decoders import SSEDecoder
+
+from ._constants import MAX_EVENT_BYTES
+
+DONE = b"[DONE]"
+_DONE_LINES = frozenset({b"data: [DONE]", b"data:[DONE]"})
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Event(NamedTuple):
+    """One event of a stream.
+
+    Attributes:
+        name: From its `event:` line; empty where it has none.
+        data: Its `data:` lines, joined by LF, in UTF-8.
+    """
+
+    name: str
+    data: bytes
+
+
+class EventTooLargeError(ValueError):
+    """An event is larger than the bound (internal; users see a `StreamError`)."""
+
+
+class EventDecoder:
+    """Takes the bytes of a stream in any pieces, and gives its events.
+
+    Example:
+        >>> decoder = EventDecoder()
+        >>> decoder.feed(b"data: 1"), decoder.feed(b"\\n\\ndata: [DONE]\\n")
+        ([], [Event(name='', data=b'1'), Event(name='', data=b'[DONE]')])
+    """
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._limit = max_event_bytes
+        self._fields = SSEDecoder()
+        self._tail: list[bytes] = []  # pieces of a line that has not ended yet
+        self._tail_size = 0
+        self._block: list[bytes] = []  # lines of an event that has not ended yet
+        self._block_size = 0
+        self._is_first_line = True
+        self._skips_line_feed = False  # the last piece ended in CR: an LF that follows belongs to it
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """Return the events that `piece` completes.
+
+        Raises:
+            EventTooLargeError: An event is over the bound.
+        """
+        if self._skips_line_feed and piece:
+            self._skips_line_feed = False
+            if piece.startswith(b"\n"):
+                piece = piece[1:]
+        lines = piece.splitlines()
+        if not lines:
+            return []
+        is_ended = piece[-1] in b"\r\n"
+        if is_ended or len(lines) > 1:
+            if self._tail:
+                lines[0] = b"".join((*self._tail, lines[0]))
+                self._tail.clear()
+                self._tail_size = 0
+            self._skips_line_feed = piece[-1] == 13
+        if not is_ended:
+            unfinished = lines.pop()
+            self._tail.append(unfinished)
+            self._tail_size += len(unfinished)
+        events: list[Event] = []
+        for line in lines:
+            event = self._take(line)
+            if event is not None:
+                events.append(event)
+        if self._tail_size + self._block_size > self._limit:
+            raise EventTooLargeError(f"an event of the stream is larger than {self._limit} bytes")
+        return events
+
+    def finish(self) -> list[Event]:
+        """Return what the end of the body completes: a `[DONE]` whose line has no end. An open event is dropped."""
+        line = b"".join(self._tail)
+        self._tail.clear()
+        return [Event("", DONE)] if line in _DONE_LINES else []
+
+    def _take(self, line: bytes) -> Event | None:
+        if self._is_first_line:
+            self._is_first_line = False
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        if line:
+            if line in _DONE_LINES and not self._block:
+                return Event("", DONE)
+            self._block.append(line)
+            self._block_size += len(line)
+            return None
+        block, self._block, self._block_size = self._block, [], 0
+        if len(block) == 1 and block[0].startswith(b"data:"):
+            data = block[0][6 if block[0].startswith(b"data: ") else 5 :]
+            return Event("", data)
+        return self._decode(block) if block else None
+
+    def _decode(self, block: list[bytes]) -> Event | None:
+        has_data = False
+        for line in block:
+            has_data = has_data or line.partition(b":")[0] == b"data"
+            self._fields.decode(line.decode("utf-8", "replace"))
+        event = self._fields.decode("")
+        return Event(event.event, event.data.encode()) if event is not None and has_data else None

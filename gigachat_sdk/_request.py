@@ -1,0 +1,325 @@
+"""From a method's arguments to the bytes and headers of a request: validated, serialised once, nothing sent yet."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pydantic
+
+from ._constants import HIDDEN, SECRET_HEADERS
+from ._retry import CallKind
+from ._token import basic_credentials
+from ._version import __version__
+from .errors import InvalidRequestError, InvalidRequestTypeError
+from .types.chat_params import ChatCompletionCreateParams
+from .types.chat_request import ChatCompletionRequest
+from .types.request_options import RequestOptions
+
+USER_AGENT = f"gigachat-sdk/{__version__} python/{platform.python_version()} {sys.platform}"
+OPTION_NAMES = frozenset(RequestOptions.__annotations__)
+_CHAT_NAMES = frozenset({*ChatCompletionCreateParams.__annotations__, *OPTION_NAMES, "stream"})
+# Errors that say that a value is of the wrong kind; these are `TypeError`s too.
+_KIND_ERRORS = ("message_type", "missing", "arguments_type")
+
+
+@dataclass
+class Call:
+    """One call, ready to be sent any number of times.
+
+    Attributes:
+        method: The HTTP method.
+        path: Below `base_url`, beginning with a slash; or a whole address.
+        kind: What sending it twice would do.
+        body: The bytes to send.
+        content_type: Of the body.
+        stream: Whether an event stream is asked for.
+        options: The keywords of the call that shape how it is sent.
+        authorization: A ready `Authorization` value; None to ask the token manager.
+        fresh_id_header: A header that gets a new UUID for every attempt.
+        has_secret_answer: Whether the answer's body must not be shown (a token).
+    """
+
+    method: str
+    path: str
+    kind: CallKind
+    body: bytes | None = field(default=None, repr=False)
+    content_type: str | None = None
+    stream: bool = False
+    options: RequestOptions = field(default_factory=RequestOptions, repr=False)
+    authorization: pydantic.SecretStr | None = None
+    fresh_id_header: str | None = None
+    has_secret_answer: bool = False
+
+
+def quoted(segment: str, name: str) -> str:
+    """Return one segment of a path, quoted so that it stays one: `../x?y` is no way out.
+
+    Raises:
+        InvalidRequestError: It is empty, or a dot segment, which servers resolve however it is written.
+    """
+    if not isinstance(segment, str):
+        raise InvalidRequestTypeError(f"{name}: expected a string, got {type(segment).__name__}", param=name)
+    if segment in ("", ".", ".."):
+        raise InvalidRequestError(f"{name}: {segment!r} is no id", param=name)
+    try:
+        return quote(segment, safe="")
+    except UnicodeEncodeError:
+        raise InvalidRequestError(f"{name}: it holds a lone surrogate, which is no text", param=name) from None
+
+
+def take_options(params: Mapping[str, Any], known: Iterable[str], method: str) -> RequestOptions:
+    """Refuse unknown keywords with a did-you-mean, check the options among them, and return those."""
+    unknown = params.keys() - known
+    if unknown:
+        name = sorted(unknown)[0]
+        close = get_close_matches(name, known, n=1)
+        advice = f"; did you mean {close[0]!r}?" if close else "; what the SDK does not know goes into extra_body={...}"
+        raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{advice}")
+    options = RequestOptions()
+    for name in OPTION_NAMES & params.keys():
+        options[name] = params[name]
+    if options:
+        check_headers("extra_headers", options.get("extra_headers"), InvalidRequestTypeError)
+        check_query("extra_query", options.get("extra_query"), InvalidRequestTypeError)
+    return options
+
+
+def chat_completion_call(params: Mapping[str, Any], *, stream: object, default_model: str) -> Call:
+    """Build the call of `POST /chat/completions`.
+
+    Args:
+        params: The keywords of `chat.completions.create(...)` without `stream`.
+        stream: Its `stream` keyword.
+        default_model: The model where the call names none.
+    """
+    if stream is not None and not isinstance(stream, bool):
+        raise InvalidRequestTypeError(f"stream: expected True or False, got {stream!r}", param="stream")
+    options = take_options(params, _CHAT_NAMES, "create")
+    if "messages" not in params:
+        raise TypeError("create() missing 1 required keyword-only argument: 'messages'")
+    fields = {name: value for name, value in params.items() if name not in OPTION_NAMES}
+    if fields.get("model") is None and fields.get("assistant_id") is None and not _names_a_thread(fields):
+        fields["model"] = default_model
+    if stream:
+        fields["stream"] = True
+    payload = validated(ChatCompletionRequest, fields).to_payload()
+    return Call(
+        "POST",
+        "/chat/completions",
+        CallKind.REPEATABLE,
+        body=json_bytes(payload, options.get("extra_body")),
+        content_type="application/json",
+        stream=bool(stream),
+        options=options,
+    )
+
+
+def _names_a_thread(fields: Mapping[str, Any]) -> bool:
+    """A stored dialogue brings its own model; naming another beside it is refused by the service."""
+    storage = fields.get("storage")
+    return isinstance(storage, Mapping) and ("thread_id" in storage or "assistant_id" in storage)
+
+
+def oauth_call(key: pydantic.SecretStr, scope: str, auth_url: str) -> Call:
+    """Build the call of `POST /api/v2/oauth`; the key goes as it was issued."""
+    return Call(
+        "POST",
+        auth_url,
+        CallKind.REPEATABLE,
+        body=urlencode({"scope": scope}).encode(),
+        content_type="application/x-www-form-urlencoded",
+        authorization=pydantic.SecretStr(f"Basic {key.get_secret_value()}"),
+        fresh_id_header="RqUID",
+        has_secret_answer=True,
+    )
+
+
+def password_call(user: str, password: pydantic.SecretStr, base_url: str) -> Call:
+    """Build the call of `POST /v1/token`."""
+    return Call(
+        "POST",
+        f"{base_url}/token",
+        CallKind.REPEATABLE,
+        authorization=pydantic.SecretStr(f"Basic {basic_credentials(user, password.get_secret_value())}"),
+        has_secret_answer=True,
+    )
+
+
+def validated(model: type[ChatCompletionRequest], fields: dict[str, Any]) -> ChatCompletionRequest:
+    """Validate the fields of a request; the first mistake becomes one readable line."""
+    try:
+        return model(**fields)
+    except pydantic.ValidationError as error:
+        mistake = _mistake(error)
+    raise mistake
+
+
+def _mistake(error: pydantic.ValidationError) -> InvalidRequestError:
+    details = error.errors(include_url=False)
+    first = details[0]
+    place = field_path(first["loc"])
+    kind = first["type"]
+    is_kind = kind.endswith("_type") or kind in _KIND_ERRORS or kind == "sequence_str"
+    text = _in_words(kind, first["msg"])
+    if is_kind and kind not in ("missing", "message_type"):
+        text += f", got {shown(first['input'])}"
+    elif kind == "message_type":
+        text += f", got {type(first['input']).__name__}"
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 and details[1]["loc"][:2] != first["loc"][:2] else ""
+    chosen = InvalidRequestTypeError if is_kind else InvalidRequestError
+    return chosen(f"{place}: {text}{more}", param=place)
+
+
+def _in_words(kind: str, message: str) -> str:
+    known = {
+        "too_short": "expected at least one item, got none",
+        "missing": "it is missing",
+        "list_type": "expected a list",
+        "sequence_str": "expected a list of strings",
+        "string_too_short": "the value is empty",
+        "finite_number": "expected a finite number, got NaN or infinity",
+    }
+    text = known.get(kind) or message
+    return text.replace("Input should be a valid ", "expected a ").replace("Input should be ", "expected ")
+
+
+def shown(value: object) -> str:
+    """Show a wrong value where it is short and plain, else name its type."""
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    if isinstance(value, str) and len(value) <= 40:
+        return repr(value)
+    return type(value).__name__
+
+
+def field_path(location: tuple[int | str, ...]) -> str:
+    """Write a pydantic location as a user would: `messages[0].content`; names of union members are left out."""
+    path = ""
+    before: int | str = ""
+    for step in location:
+        is_tag = (
+            isinstance(before, int) and step in ("system", "user", "assistant", "function") and path[:8] == "messages"
+        )
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif not is_tag and not step.endswith(("Param", "FunctionCall", "]")):
+            path += f".{step}" if path else step
+        before = step
+    return path
+
+
+def json_bytes(payload: Mapping[str, Any], extra: Mapping[str, Any] | None = None) -> bytes:
+    """Serialise a request body once; what JSON cannot hold is told by its place."""
+    if extra is not None:
+        if not isinstance(extra, Mapping):
+            raise InvalidRequestTypeError(
+                f"extra_body: expected a dict, got {type(extra).__name__}", param="extra_body"
+            )
+        payload = {**payload, **extra}
+    try:
+        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_jsonable)
+        return text.encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = str(error) or type(error).__name__
+    place, trouble = _find_trouble(payload, "", 0) or ("the request", reason)
+    raise InvalidRequestError(f"{place}: {trouble}", param=place)
+
+
+def _jsonable(value: object) -> object:
+    if isinstance(value, pydantic.BaseModel):
+        return value.model_dump(exclude_unset=True, by_alias=True)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _find_trouble(value: Any, path: str, depth: int) -> tuple[str, str] | None:
+    """Look for what JSON cannot hold; only called once serialising has failed."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            return path, f"character {error.start} is a lone surrogate, which is no text and cannot be sent"
+        return None
+    if value is None or isinstance(value, bool | int):
+        return None
+    if isinstance(value, float):
+        return None if value - value == 0 else (path, f"{value!r} is no number that JSON can hold")
+    if depth > 100:
+        return path.partition(".")[0], "it is nested too deeply, or holds itself"
+    items: Iterable[tuple[str, Any]]
+    if isinstance(value, Mapping):
+        items = ((f"{path}.{name}" if path else str(name), item) for name, item in value.items())
+    elif isinstance(value, list | tuple):
+        items = ((f"{path}[{index}]", item) for index, item in enumerate(value))
+    else:
+        return path, f"{type(value).__name__} is not JSON"
+    return next((found for place, item in items if (found := _find_trouble(item, place, depth + 1))), None)
+
+
+def check_headers(name: str, headers: Any, kind: type[ValueError]) -> Mapping[str, str | None]:
+    """Refuse header fields that cannot be sent; the value is not shown, it may be a secret."""
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
+        raise kind(f"{name}: expected a dict of strings, got {type(headers).__name__}")
+    for key, value in headers.items():
+        if not isinstance(key, str) or not (value is None or isinstance(value, str)):
+            raise kind(f"{name}: expected strings, got {key!r}: {type(value).__name__}")
+        is_name = key.isascii() and key.isprintable() and key and not set(key) & set(' "(),/:;<=>?@[\\]{}')
+        if not is_name or (value is not None and not (value.isascii() and (value.isprintable() or value == ""))):
+            raise _value_error(kind)(f"{name}: {key!r} or its value holds characters that a header cannot (RFC 9110)")
+    return dict(headers)
+
+
+def check_query(name: str, query: Any, kind: type[ValueError]) -> Mapping[str, Any]:
+    """Refuse query parameters that are no dict of plain values."""
+    if query is None:
+        return {}
+    if not isinstance(query, Mapping) or not all(isinstance(key, str) for key in query):
+        raise kind(f"{name}: expected a dict of parameters, got {type(query).__name__}")
+    for key, value in query.items():
+        if not (value is None or isinstance(value, str | int | float | list | tuple)):
+            raise kind(f"{name}: {key!r} cannot be a {type(value).__name__}")
+    return dict(query)
+
+
+def _value_error(kind: type[ValueError]) -> type[ValueError]:
+    """Return the class for a wrong value beside the one for a wrong kind."""
+    return kind.__bases__[0]
+
+
+def query_string(*layers: Mapping[str, Any]) -> str:
+    """Merge layers of query parameters, later ones win; None takes one away, booleans are written as JSON does."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged.update(layer)
+    pairs: list[tuple[str, str]] = []
+    for name, value in merged.items():
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if item is not None:
+                pairs.append((name, str(item).lower() if isinstance(item, bool) else str(item)))
+    return urlencode(pairs)
+
+
+class SentHeaders(dict[str, str]):
+    """Header fields to send; the repr hides secret values, since it may stand in a traceback."""
+
+    def __repr__(self) -> str:
+        return repr({name: HIDDEN if name.lower() in SECRET_HEADERS else value for name, value in self.items()})
+
+
+def merge_headers(*layers: Mapping[str, str | None]) -> SentHeaders:
+    """Merge layers of header fields without regard to case; later ones win, and None takes a field away."""
+    merged: dict[str, tuple[str, str | None]] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            merged[name.lower()] = (name, value)
+    return SentHeaders({name: value for name, value in merged.values() if value is not None})

@@ -1,0 +1,128 @@
+"""Bodies and events of answers to models, or to the error that says why not. No I/O.
+
+Errors are returned, not raised: the frame that holds a body is gone before the error is raised, so that a traceback
+shows no body as a local.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Generic, TypeVar
+
+import pydantic
+
+from ._accumulate import Accumulator
+from ._events import DONE, Event
+from .errors import (
+    APIResponseValidationError,
+    StreamError,
+    StreamInterruptedError,
+    parse_body,
+    stream_error,
+)
+from .types._base import ResponseModel, attach
+from .types.http import RequestInfo, ResponseInfo
+
+ModelT = TypeVar("ModelT", bound=ResponseModel)
+ChunkT = TypeVar("ChunkT", bound=ResponseModel)
+
+_ERROR_EVENTS = frozenset({"error", "response.error"})
+
+
+def parse(
+    model: type[ModelT], content: bytes, request: RequestInfo, response: ResponseInfo, *, is_secret: bool = False
+) -> ModelT | APIResponseValidationError:
+    """Parse a body straight from its bytes, or say in one line why it cannot be."""
+    try:
+        return attach(model.__pydantic_validator__.validate_json(content), response)
+    except pydantic.ValidationError as error:
+        reason = _reason(error)
+    kind = response.headers.get("content-type", "")
+    body = None if is_secret else parse_body(content, kind)
+    looks = "" if "json" in kind else f" (its content type is {kind or 'missing'})"
+    return APIResponseValidationError(
+        f"{response.status_code} for {request.method} {request.url}: the answer is no {model.__name__}{looks}: {reason}",
+        request=request,
+        response=response,
+        body=body,
+    )
+
+
+def _reason(error: pydantic.ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]
+
+
+class ChunkReader(Generic[ChunkT]):
+    """Turns events of one stream into chunks, and keeps account of what has arrived.
+
+    Attributes:
+        is_done: Whether the service has said that the stream is complete.
+    """
+
+    def __init__(
+        self, model: type[ChunkT], accumulator: Accumulator[ChunkT], request: RequestInfo, response: ResponseInfo
+    ) -> None:
+        self._validate = model.__pydantic_validator__.validate_json
+        self._model = model
+        self._accumulator = accumulator
+        self.request = request
+        self.response = response
+        self.is_done = False
+
+    def read(self, event: Event) -> ChunkT | StreamError | None:
+        """Return the event's chunk, an error, or None where it brings nothing (`[DONE]`, a heartbeat)."""
+        name, data = event
+        if data == DONE:
+            self.is_done = True
+            return None
+        if not data and name not in _ERROR_EVENTS:
+            return None
+        if name not in _ERROR_EVENTS:
+            try:
+                chunk = self._validate(data)
+            except pydantic.ValidationError as error:
+                return self._refused(data, _reason(error))
+            self._accumulator.add(chunk)
+            return attach(chunk, self.response)
+        return stream_error(_document(data), request=self.request, response=self.response)
+
+    def _refused(self, data: bytes, reason: str) -> StreamError:
+        document = _document(data)
+        if (
+            isinstance(document, dict)
+            and "choices" not in document
+            and {"error", "message", "status"} & document.keys()
+        ):
+            return stream_error(document, request=self.request, response=self.response)
+        return StreamError(
+            f"an event of the stream is no {self._model.__name__}: {reason}",
+            request=self.request,
+            response=self.response,
+            body=document,
+        )
+
+    def unreadable(self, reason: str) -> StreamError:
+        """Return the error for bytes that are no events."""
+        return StreamError(f"the stream cannot be read: {reason}", request=self.request, response=self.response)
+
+    def interrupted(self, reason: str) -> StreamInterruptedError[Any]:
+        """Return the error for a stream that ended too early, with what had arrived."""
+        text = self._accumulator.text
+        return StreamInterruptedError(
+            f"the stream ended before it was complete: {reason}; {len(text)} characters had arrived, and nothing is "
+            "asked again by itself",
+            text=text,
+            partial=self._accumulator.partial(),
+            request=self.request,
+            response=self.response,
+        )
+
+
+def _document(data: bytes) -> Any:
+    text = data.decode("utf-8", "replace")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

@@ -1,0 +1,156 @@
+"""Whether a failed request is sent again, and after how long: a pure function of what may have happened.
+
+| what happened                                       | read | repeatable | creates something |
+|-----------------------------------------------------|------|------------|-------------------|
+| never reached the service (connect, proxy, pool)    | yes  | yes        | yes               |
+| answered with a status of `retry_statuses`          | yes  | yes        | yes               |
+| sent, and the answer lost on the way                | yes  | if `retry_lost` | no           |
+| anything after the head of a stream                 | no   | no         | no                |
+
+"Read" are GETs; "repeatable" are calls that leave nothing behind (chat, embeddings, counting, checks): sent twice they
+may be billed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Any
+
+from ._constants import (
+    DEFAULT_MAX_RETRIES,
+    RETRY_AFTER_LIMIT,
+    RETRY_FIRST_DELAY,
+    RETRY_MAX_DELAY,
+    RETRY_STATUSES,
+)
+
+
+class CallKind(Enum):
+    """What sending a request twice would do."""
+
+    READ = "nothing"
+    REPEATABLE = "answer twice, and perhaps be billed twice"
+    CREATING = "make a second one"
+
+
+class Outcome(Enum):
+    """How far a failed attempt got."""
+
+    NOT_REACHED = "the request never reached the service"
+    ANSWERED = "the service answered with an error"
+    LOST = "the request was sent, and the answer lost"
+    FINAL = "sending it again would fail the same way"
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """What the user allows.
+
+    Attributes:
+        max_retries: How often a failed request is sent again; 0 for never.
+        retry_statuses: HTTP statuses after which a request is sent again.
+        retry_lost: Whether a repeatable request is sent again when its answer was lost.
+    """
+
+    max_retries: int = DEFAULT_MAX_RETRIES
+    retry_statuses: frozenset[int] = RETRY_STATUSES
+    retry_lost: bool = True
+
+    def override(
+        self,
+        error: type[ValueError],
+        type_error: type[ValueError],
+        *,
+        max_retries: Any = None,
+        retry_statuses: Any = None,
+        retry_lost: Any = None,
+    ) -> RetryPolicy:
+        """Return this policy with the given settings on top; None leaves one as it is.
+
+        Args:
+            error: What to raise for a value that makes no sense.
+            type_error: What to raise for a value of the wrong kind.
+            max_retries: See the class.
+            retry_statuses: Any collection of statuses.
+            retry_lost: See the class.
+        """
+        changes: dict[str, Any] = {}
+        if max_retries is not None:
+            if isinstance(max_retries, bool) or not isinstance(max_retries, int):
+                raise type_error(f"max_retries: expected a whole number, got {type(max_retries).__name__}")
+            if max_retries < 0:
+                raise error(f"max_retries: {max_retries} is less than 0, which means never")
+            changes["max_retries"] = max_retries
+        if retry_statuses is not None:
+            if isinstance(retry_statuses, str | Mapping) or not isinstance(retry_statuses, Collection):
+                raise type_error(f"retry_statuses: expected a set of statuses, got {type(retry_statuses).__name__}")
+            if not all(isinstance(status, int) and 400 <= status <= 599 for status in retry_statuses):
+                raise error("retry_statuses: expected HTTP statuses from 400 to 599")
+            changes["retry_statuses"] = frozenset(retry_statuses)
+        if retry_lost is not None:
+            if not isinstance(retry_lost, bool):
+                raise type_error(f"retry_lost: expected True or False, got {type(retry_lost).__name__}")
+            changes["retry_lost"] = retry_lost
+        return replace(self, **changes) if changes else self
+
+
+def decide(
+    policy: RetryPolicy,
+    *,
+    retries_taken: int,
+    kind: CallKind,
+    outcome: Outcome,
+    status: int | None = None,
+    retry_after: float | None = None,
+    jitter: float,
+) -> float | None:
+    """Return the seconds to wait before the request is sent again, or None to raise its error.
+
+    Args:
+        policy: What the user allows.
+        retries_taken: How often this request was sent again already.
+        kind: What sending it twice would do.
+        outcome: How far the attempt got.
+        status: The HTTP status, for `Outcome.ANSWERED`.
+        retry_after: Seconds the service asks to wait.
+        jitter: A random number of 0 to 1, so that many clients do not come back at once.
+    """
+    if retries_taken >= policy.max_retries or not _may_repeat(policy, kind, outcome, status):
+        return None
+    if retry_after is not None:
+        return retry_after if retry_after <= RETRY_AFTER_LIMIT else None
+    delay: float = min(RETRY_FIRST_DELAY * 2.0**retries_taken, RETRY_MAX_DELAY)
+    return delay * (0.75 + 0.25 * jitter)
+
+
+def _may_repeat(policy: RetryPolicy, kind: CallKind, outcome: Outcome, status: int | None) -> bool:
+    if outcome is Outcome.ANSWERED:
+        return status in policy.retry_statuses
+    if outcome is Outcome.LOST:
+        return kind is CallKind.READ or (kind is CallKind.REPEATABLE and policy.retry_lost)
+    return outcome is Outcome.NOT_REACHED
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds of a `Retry-After` header, given as seconds or as a date (RFC 9110, section 10.2.3).
+
+    Args:
+        value: The header's value; None where there is none.
+        now: Unix seconds, to count from.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, TypeError, OverflowError, IndexError):
+            return None
+    if seconds != seconds or seconds == float("inf"):
+        return None
+    return max(0.0, seconds)

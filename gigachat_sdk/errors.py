@@ -1,0 +1,368 @@
+"""Every error of the SDK, and the one function that turns an answer into one.
+
+    GigaChatError
+    ├── ConfigurationError (also ValueError)       the client cannot be built from what it was given
+    │   └── MissingCredentialsError                nothing says who you are
+    ├── InvalidRequestError (also ValueError)      an argument of a call; nothing was sent
+    └── APIError                                   from talking to the service
+        ├── APIConnectionError                     no answer came: not reached, or lost on the way
+        │   └── APITimeoutError                    ... because time ran out
+        ├── APIStatusError                         an answer with a status that is no success
+        │   ├── BadRequestError                    400
+        │   ├── AuthenticationError                401
+        │   ├── PaymentRequiredError               402
+        │   ├── PermissionDeniedError              403
+        │   ├── NotFoundError                      404
+        │   ├── RequestTooLargeError               413
+        │   ├── UnprocessableEntityError           422
+        │   ├── RateLimitError                     429, with .retry_after
+        │   └── InternalServerError                5xx
+        ├── APIResponseValidationError             a success that cannot be read
+        └── StreamError                            an error inside a stream, or an event that cannot be read
+            └── StreamInterruptedError             a stream cut before its end, with .text and .partial
+
+An argument of the wrong kind raises a subclass that is a `TypeError` as well. Each error can be pickled, and none shows
+a secret.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from ._constants import KNOWN_SCOPES
+from .types.http import RequestInfo, ResponseInfo
+
+PartialT = TypeVar("PartialT")
+
+
+class GigaChatError(Exception):
+    """Everything that the SDK raises on its own account.
+
+    Attributes:
+        message: What went wrong, and what to do about it.
+        request: The request the error speaks of (`method`, `url`, scrubbed `headers`); None before there is one.
+        response: The answer (`status_code`, scrubbed `headers`, `elapsed`, `retries_taken`); None where none came.
+        status_code: The HTTP status; None where no answer came.
+        body: The answer's body: parsed JSON, else text; None where there is none.
+        request_id: The `x-request-id` of the answer, which Sber's support asks for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        request: RequestInfo | None = None,
+        response: ResponseInfo | None = None,
+        body: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.request = request
+        self.response = response
+        self.body = body
+
+    @property
+    def status_code(self) -> int | None:
+        """The HTTP status; None where no answer came."""
+        return None if self.response is None else self.response.status_code
+
+    @property
+    def request_id(self) -> str | None:
+        """The `x-request-id` of the answer; None where there is none."""
+        return None if self.response is None else self.response.request_id
+
+    def __str__(self) -> str:
+        request_id = self.request_id
+        return self.message if request_id is None else f"{self.message} (request id {request_id})"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.__dict__)
+
+    def copy(self) -> GigaChatError:
+        """Return an equal error without a traceback, to be raised in another thread or task (internal)."""
+        return _rebuild(type(self), self.message, self.__dict__)
+
+
+def _rebuild(kind: type[GigaChatError], message: str, state: dict[str, Any]) -> GigaChatError:
+    error = kind.__new__(kind, message)
+    error.args = (message,)
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigurationError(GigaChatError, ValueError):
+    """The client cannot be built: a setting, or a pair of them, makes no sense.
+
+    Example:
+        >>> from gigachat_sdk import Client
+        >>> Client(access_token="t", base_url="api.giga.chat/v1")
+        Traceback (most recent call last):
+        gigachat_sdk.errors.ConfigurationError: base_url: 'api.giga.chat/v1' is not an http:// or https:// address
+    """
+
+
+class ConfigurationTypeError(ConfigurationError, TypeError):
+    """A setting of the client is of the wrong kind."""
+
+
+class MissingCredentialsError(ConfigurationError):
+    """Nothing says who you are: no argument and no variable of the environment."""
+
+
+class InvalidRequestError(GigaChatError, ValueError):
+    """An argument of a call cannot be sent; nothing was.
+
+    Attributes:
+        param: Path of the argument, for example `"messages[0].content"`; None where it is no single one.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class InvalidRequestTypeError(InvalidRequestError, TypeError):
+    """An argument of a call is of the wrong kind; nothing was sent."""
+
+
+class APIError(GigaChatError):
+    """Something went wrong between the SDK and the service."""
+
+
+class APIConnectionError(APIError):
+    """No answer came: the service was not reached, or the answer was lost on the way.
+
+    Attributes:
+        sent: Whether the request may have reached the service.
+    """
+
+    def __init__(self, message: str, *, sent: bool = False, request: RequestInfo | None = None) -> None:
+        super().__init__(message, request=request)
+        self.sent = sent
+
+
+class APITimeoutError(APIConnectionError):
+    """No answer came in time."""
+
+
+class APIStatusError(APIError):
+    """The service answered with a status that is no success."""
+
+
+class BadRequestError(APIStatusError):
+    """400: the request is malformed."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the token or the authorization key is missing, wrong or expired."""
+
+
+class PaymentRequiredError(APIStatusError):
+    """402: the package of tokens is used up."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: not in the account's plan, or not a path of the service."""
+
+
+class NotFoundError(APIStatusError):
+    """404: no such model, file, tool or batch."""
+
+
+class RequestTooLargeError(APIStatusError):
+    """413: more than the service takes in one request."""
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422: well-formed, but not acceptable: a parameter's range, the order of messages, a function's name."""
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests at once.
+
+    An individual may have one request in flight, a company ten.
+
+    Attributes:
+        retry_after: Seconds the service asks to wait; None where it does not say.
+    """
+
+    retry_after: float | None = None
+
+
+class InternalServerError(APIStatusError):
+    """5xx: the service failed."""
+
+
+class APIResponseValidationError(APIError):
+    """The service answered with a success whose body is not what was expected; `.body` holds it."""
+
+
+class StreamError(APIError):
+    """The service sent an error inside a stream, or an event that cannot be read."""
+
+
+class StreamInterruptedError(StreamError, Generic[PartialT]):
+    """A stream ended before the service said so. What had arrived is kept; nothing is asked again.
+
+    Attributes:
+        text: The text that had arrived.
+        partial: The accumulated answer, of the type of the whole one; None where nothing had arrived.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        text: str = "",
+        partial: PartialT | None = None,
+        request: RequestInfo | None = None,
+        response: ResponseInfo | None = None,
+    ) -> None:
+        super().__init__(message, request=request, response=response)
+        self.text = text
+        self.partial: PartialT | None = partial
+
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    402: PaymentRequiredError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    413: RequestTooLargeError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+# What the documents of the service and the reports of its users say about an answer: (status, words of it) -> advice.
+_HINTS: tuple[tuple[int, str, str], ...] = (
+    (400, "scope from db", "The key belongs to another scope: try scope= {scopes}."),
+    (401, "scope from db", "The key belongs to another scope: try scope= {scopes}."),
+    (400, "scope data format", "The service does not know this scope: use one of {scopes}."),
+    (
+        401,
+        "credentials doesn't match",
+        "The authorization key is wrong or was revoked: make a new one in your account.",
+    ),
+    (401, "can't decode", "The authorization key is sent as it was issued: do not encode it again."),
+    (402, "", "The package of tokens is used up: buy more, or use another model."),
+    (403, "", "Your plan may not include this method or model."),
+    (429, "", "An individual may have 1 request in flight, a company 10."),
+)
+
+
+def parse_body(body: bytes, content_type: str) -> Any:
+    """Return an error body as JSON where it is, else as text; None where it is empty (internal)."""
+    if not body.strip():
+        return None
+    text = body.decode("utf-8", "replace")
+    if "html" not in content_type:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            pass
+    return text
+
+
+def _what_it_says(body: Any) -> str:
+    """The words of an error body: the service's `message`, OpenAI's `error.message`, or a short piece of the text."""
+    if isinstance(body, Mapping):
+        for name in ("message", "error", "detail", "error_description"):
+            value: Any = body.get(name)
+            if isinstance(value, Mapping):
+                value = value.get("message")
+            if isinstance(value, str) and value:
+                return value
+    if isinstance(body, str) and "<html" not in body.lower():
+        return " ".join(body.split())[:200]
+    return ""
+
+
+def status_error(
+    request: RequestInfo, response: ResponseInfo, content: bytes, *, retry_after: float | None = None
+) -> APIStatusError:
+    """Turn an answer that is no success into its error (internal)."""
+    status = response.status_code
+    body = parse_body(content, response.headers.get("content-type", ""))
+    said = _what_it_says(body)
+    place = f"{request.method} {request.url}"
+    if 300 <= status < 400:
+        target = response.headers.get("location", "nowhere")
+        return APIStatusError(
+            f"{status} for {place}: the service redirects to {target}, and redirects are not followed; "
+            "set base_url (or auth_url) to the address it names",
+            request=request,
+            response=response,
+            body=body,
+        )
+    kind = _BY_STATUS.get(status) or (InternalServerError if status >= 500 else APIStatusError)
+    message = f"{status} for {place}: {said}" if said else f"{status} for {place}"
+    lowered = said.lower()
+    for hint_status, words, hint in _HINTS:
+        if status == hint_status and words in lowered:
+            message = f"{message.rstrip('.')}. {hint.format(scopes=', '.join(KNOWN_SCOPES))}"
+            break
+    error = kind(message, request=request, response=response, body=body)
+    if isinstance(error, RateLimitError):
+        error.retry_after = retry_after
+    return error
+
+
+def stream_error(
+    document: Mapping[str, Any] | str, *, request: RequestInfo | None, response: ResponseInfo | None
+) -> StreamError:
+    """Turn an error that came inside a stream into its exception (internal)."""
+    said = _what_it_says(document)
+    status = document.get("status", document.get("code")) if isinstance(document, Mapping) else None
+    number = f" {status}" if isinstance(status, int) else ""
+    return StreamError(
+        f"the service sent an error{number} inside the stream" + (f": {said}" if said else ""),
+        request=request,
+        response=response,
+        body=document,
+    )
+
+
+def no_stream_error(request: RequestInfo, response: ResponseInfo, content: bytes) -> APIError:
+    """Turn a success that should have been a stream, and is none, into its error (internal)."""
+    kind = response.headers.get("content-type", "")
+    body = parse_body(content, kind)
+    if isinstance(body, Mapping) and _what_it_says(body):
+        return stream_error(body, request=request, response=response)
+    return APIResponseValidationError(
+        f"{response.status_code} for {request.method} {request.url}: a stream was asked for, and {kind} came",
+        request=request,
+        response=response,
+        body=body,
+    )
+
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ConfigurationTypeError",
+    "GigaChatError",
+    "InternalServerError",
+    "InvalidRequestError",
+    "InvalidRequestTypeError",
+    "MissingCredentialsError",
+    "NotFoundError",
+    "PaymentRequiredError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RequestTooLargeError",
+    "StreamError",
+    "StreamInterruptedError",
+    "UnprocessableEntityError",
+]

@@ -1,0 +1,140 @@
+"""Where tokens are kept: one object serves sync and async clients at the same time.
+
+A store knows tokens by name (a digest of the auth address, the credentials and the scope, so nothing secret), and hands
+out the lock under which a token is renewed. Methods beginning with `a` are the async twins.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol, runtime_checkable
+
+from ._concurrency import AsyncLock, Lock
+from ._token import AccessToken
+
+
+@runtime_checkable
+class RefreshLock(Protocol):
+    """Held by the one thread that renews a token."""
+
+    def acquire(self, *, wait: bool = True) -> bool:
+        """Take the lock; without `wait` only if it is free now. Return whether it was taken."""
+        ...
+
+    def release(self) -> None:
+        """Give the lock back."""
+        ...
+
+
+@runtime_checkable
+class AsyncRefreshLock(Protocol):
+    """Held by the one task that renews a token."""
+
+    async def acquire(self, *, wait: bool = True) -> bool:
+        """Take the lock; without `wait` only if it is free now. Return whether it was taken."""
+        ...
+
+    def release(self) -> None:
+        """Give the lock back."""
+        ...
+
+
+@runtime_checkable
+class TokenStore(Protocol):
+    """What a token manager needs of a store; implement it to keep tokens elsewhere.
+
+    Example:
+        >>> store = MemoryTokenStore()
+        >>> store.set("oauth:1f0c...", AccessToken("eyJ...", expires_at=1706026848.0))
+        >>> store.get("oauth:1f0c...")
+        AccessToken(value=[hidden], expires_at=1706026848.0)
+    """
+
+    def get(self, name: str) -> AccessToken | None:
+        """Return the token `name`, expired or not; None where there is none."""
+        ...
+
+    def set(self, name: str, token: AccessToken) -> None:
+        """Keep `token` under `name`."""
+        ...
+
+    def delete(self, name: str, token: AccessToken) -> None:
+        """Forget the token `name` if it still is `token`: another caller may have renewed it."""
+        ...
+
+    def lock(self, name: str) -> RefreshLock:
+        """Return the lock under which threads renew the token `name`."""
+        ...
+
+    async def aget(self, name: str) -> AccessToken | None:
+        """Return the token `name`, expired or not; None where there is none."""
+        ...
+
+    async def aset(self, name: str, token: AccessToken) -> None:
+        """Keep `token` under `name`."""
+        ...
+
+    async def adelete(self, name: str, token: AccessToken) -> None:
+        """Forget the token `name` if it still is `token`."""
+        ...
+
+    def alock(self, name: str) -> AsyncRefreshLock:
+        """Return the lock under which tasks renew the token `name`."""
+        ...
+
+
+class MemoryTokenStore:
+    """Keeps tokens in this process; the default, and one store is shared by all clients of a process.
+
+    Clients with the same auth address, credentials and scope share one token, however many there are. Threads renew it
+    once; tasks of an event loop renew it once. A sync and an async client that start at the same moment may do so once
+    each, since a thread must not wait for a task of its own loop.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, AccessToken] = {}
+        self._locks: dict[str, Lock] = {}
+        self._async_locks: dict[str, AsyncLock] = {}
+        self._guard = threading.Lock()
+
+    def get(self, name: str) -> AccessToken | None:
+        """Return the token `name`, expired or not; None where there is none."""
+        return self._tokens.get(name)
+
+    def set(self, name: str, token: AccessToken) -> None:
+        """Keep `token` under `name`."""
+        self._tokens[name] = token
+
+    def delete(self, name: str, token: AccessToken) -> None:
+        """Forget the token `name` if it still is `token`."""
+        with self._guard:
+            kept = self._tokens.get(name)
+            if kept is not None and kept.value == token.value:
+                del self._tokens[name]
+
+    def lock(self, name: str) -> Lock:
+        """Return the lock under which threads renew the token `name`."""
+        return self._locks.setdefault(name, Lock())
+
+    async def aget(self, name: str) -> AccessToken | None:
+        """Return the token `name`, expired or not; None where there is none."""
+        return self.get(name)
+
+    async def aset(self, name: str, token: AccessToken) -> None:
+        """Keep `token` under `name`."""
+        self.set(name, token)
+
+    async def adelete(self, name: str, token: AccessToken) -> None:
+        """Forget the token `name` if it still is `token`."""
+        self.delete(name, token)
+
+    def alock(self, name: str) -> AsyncLock:
+        """Return the lock under which tasks renew the token `name`."""
+        return self._async_locks.setdefault(name, AsyncLock())
+
+    def __repr__(self) -> str:
+        return f"MemoryTokenStore({len(self._tokens)} tokens)"
+
+
+process_store = MemoryTokenStore()
+"""The store of clients that name none."""

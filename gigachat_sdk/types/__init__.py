@@ -1,0 +1,76 @@
+"""Requests and answers of the API: `TypedDict`s to send, pydantic models to receive."""
+
+from ._base import BaseModel, Page, ResponseModel
+from .chat_completion import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionMessage,
+    Choice,
+    ChoiceDelta,
+    ChunkChoice,
+    FunctionCall,
+    Usage,
+)
+from .chat_params import (
+    AssistantMessageParam,
+    ChatCompletionCreateParams,
+    ChatCompletionParams,
+    FewShotExampleParam,
+    FunctionCallChoiceParam,
+    FunctionCallParam,
+    FunctionMessageParam,
+    FunctionParam,
+    FunctionRankerParam,
+    JSONSchemaResponseFormatParam,
+    MessageParam,
+    RegexResponseFormatParam,
+    ResponseFormatParam,
+    StorageParam,
+    SystemMessageParam,
+    TextResponseFormatParam,
+    UserMessageParam,
+)
+from .chat_request import ChatCompletionRequest
+from .http import Headers, RequestInfo, ResponseInfo
+from .models import KnownModel, Model, ModelList
+from .request_options import RequestOptions, TimeoutTypes
+
+__all__ = [
+    "AssistantMessageParam",
+    "BaseModel",
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "ChatCompletionCreateParams",
+    "ChatCompletionMessage",
+    "ChatCompletionParams",
+    "ChatCompletionRequest",
+    "Choice",
+    "ChoiceDelta",
+    "ChunkChoice",
+    "FewShotExampleParam",
+    "FunctionCall",
+    "FunctionCallChoiceParam",
+    "FunctionCallParam",
+    "FunctionMessageParam",
+    "FunctionParam",
+    "FunctionRankerParam",
+    "Headers",
+    "JSONSchemaResponseFormatParam",
+    "KnownModel",
+    "MessageParam",
+    "Model",
+    "ModelList",
+    "Page",
+    "RegexResponseFormatParam",
+    "RequestInfo",
+    "RequestOptions",
+    "ResponseFormatParam",
+    "ResponseInfo",
+    "ResponseModel",
+    "StorageParam",
+    "SystemMessageParam",
+    "TextResponseFormatParam",
+    "TimeoutTypes",
+    "Usage",
+    "UserMessageParam",
+]

@@ -1,0 +1,119 @@
+"""What every model shares: unknown fields are kept, and an answer remembers how it came."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import pydantic
+from pydantic import ConfigDict
+from typing_extensions import Self
+
+from .http import ResponseInfo
+
+T = TypeVar("T")
+
+
+class BaseModel(pydantic.BaseModel):
+    """A pydantic model that keeps fields it does not know.
+
+    Fields that the service sends and this SDK does not know yet are attributes like the known ones, and stand in
+    `to_dict()`.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow", protected_namespaces=(), defer_build=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that came, known and unknown, as plain Python data.
+
+        For an answer of the service it equals the JSON document that came; only function arguments that came as a
+        string are given as the object they hold.
+
+        Example:
+            >>> from gigachat_sdk.types import Usage
+            >>> Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3).to_dict()
+            {'prompt_tokens': 1, 'completion_tokens': 2, 'total_tokens': 3}
+        """
+        return self.model_dump(exclude_unset=True, by_alias=True)
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return `to_dict()` as JSON text; Cyrillic stays readable.
+
+        Args:
+            indent: Spaces per level; None, the default, for one line.
+        """
+        return self.model_dump_json(exclude_unset=True, by_alias=True, indent=indent)
+
+
+class ResponseModel(BaseModel):
+    """A model that is a whole answer of the service, with the facts of its HTTP exchange."""
+
+    # A slot, not a pydantic private attribute: those cost a microsecond an object, as much as parsing a stream chunk.
+    __slots__ = ("_response_info",)
+    if TYPE_CHECKING:
+        _response_info: ResponseInfo | None
+
+    @property
+    def response(self) -> ResponseInfo | None:
+        """Status, headers, elapsed time and retries of the exchange; None for an object that was built by hand."""
+        info: ResponseInfo | None = getattr(self, "_response_info", None)
+        return info
+
+    @property
+    def request_id(self) -> str | None:
+        """The `x-request-id` of the answer, which Sber's support asks for; None where there was none."""
+        info = self.response
+        return None if info is None else info.request_id
+
+    def __copy__(self) -> Self:
+        return attach(super().__copy__(), self.response)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return attach(super().__deepcopy__(memo), copy.deepcopy(self.response))
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), "_response_info": self.response}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        state = dict(state)
+        info = state.pop("_response_info", None)
+        super().__setstate__(state)
+        attach(self, info)
+
+
+ResponseT = TypeVar("ResponseT", bound=ResponseModel)
+
+
+def attach(model: ResponseT, info: ResponseInfo | None) -> ResponseT:
+    """Give an answer the facts of its exchange (internal)."""
+    object.__setattr__(model, "_response_info", info)
+    return model
+
+
+class Page(ResponseModel, Generic[T]):
+    """A list answered by the service; iterate over it, index it, take its length.
+
+    Attributes:
+        data: The items, in the order of the service.
+        object: What the service calls it, usually `"list"`.
+    """
+
+    data: list[T]
+    object: str = "list"
+
+    # pydantic's own iteration gives (name, value) pairs of fields; a list of the service gives its items.
+    def __iter__(self) -> Iterator[T]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> T:
+        return self.data[index]
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.data
+
+    def __bool__(self) -> bool:
+        return True

@@ -1,0 +1,233 @@
+"""What `chat.completions.create(...)` takes, written once: `TypedDict`s for editors, type checkers and validation.
+
+pydantic validates requests against these very types; unknown keys of nested dicts pass, known ones are strict.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import BeforeValidator, ConfigDict, with_config
+from pydantic_core import PydanticCustomError
+from typing_extensions import Required, TypeAlias, TypedDict
+
+from .chat_completion import ChatCompletionMessage, FunctionCall
+from .models import KnownModel
+from .request_options import RequestOptions
+
+_PASS_UNKNOWN = ConfigDict(extra="allow", strict=True)
+
+
+def _json_text(value: object) -> object:
+    """A function's result goes over the wire as JSON text; anything else the service refuses."""
+    if isinstance(value, Mapping | list | tuple):
+        try:
+            return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise PydanticCustomError("json_result", "{reason}", {"reason": f"not JSON: {error}"}) from None
+    if isinstance(value, str):
+        try:
+            json.loads(value)
+        except ValueError:
+            raise PydanticCustomError(
+                "json_result",
+                "a function's result must be JSON text, the service refuses anything else; "
+                "pass a dict, or json.dumps(...) of the value",
+            ) from None
+    return value
+
+
+def _text_or_empty(value: object) -> object:
+    return "" if value is None else value
+
+
+def _plain(value: object) -> object:
+    return value.to_dict() if isinstance(value, FunctionCall) else value
+
+
+def _arguments_object(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise PydanticCustomError("json_arguments", "arguments must be a dict, or JSON text of one") from None
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+@with_config(_PASS_UNKNOWN)
+class FunctionCallParam(TypedDict, total=False):
+    """A function call of an earlier answer, as it is sent back."""
+
+    name: Required[str]
+    arguments: Required[Annotated[Mapping[str, Any] | str, BeforeValidator(_arguments_object)]]
+    """A dict; JSON text of one is turned into it, since the service takes only objects."""
+    id: str
+
+
+@with_config(_PASS_UNKNOWN)
+class SystemMessageParam(TypedDict, total=False):
+    """Instructions for the whole dialogue; the service wants it first, and only once."""
+
+    role: Required[Literal["system"]]
+    content: Required[str]
+
+
+@with_config(_PASS_UNKNOWN)
+class UserMessageParam(TypedDict, total=False):
+    """What the user says."""
+
+    role: Required[Literal["user"]]
+    content: Required[str]
+    attachments: Sequence[str]
+    """Ids of uploaded files."""
+
+
+@with_config(_PASS_UNKNOWN)
+class AssistantMessageParam(TypedDict, total=False):
+    """An earlier answer of the model."""
+
+    role: Required[Literal["assistant"]]
+    content: Annotated[str | None, BeforeValidator(_text_or_empty)]
+    function_call: Annotated[FunctionCallParam | FunctionCall | None, BeforeValidator(_plain)]
+    functions_state_id: str | None
+    """The state id of the answer, sent back as it came."""
+    attachments: Sequence[str] | None
+    reasoning_content: str | None
+
+
+@with_config(_PASS_UNKNOWN)
+class FunctionMessageParam(TypedDict, total=False):
+    """The result of a function that the model asked for."""
+
+    role: Required[Literal["function"]]
+    content: Required[Annotated[str | Mapping[str, Any], BeforeValidator(_json_text)]]
+    """A dict, which is sent as JSON text, or JSON text itself."""
+    name: str
+    """The function's name."""
+
+
+MessageParam: TypeAlias = Union[SystemMessageParam, UserMessageParam, AssistantMessageParam, FunctionMessageParam]
+"""A message as a plain dict, told apart by its `role`."""
+
+
+@with_config(_PASS_UNKNOWN)
+class FewShotExampleParam(TypedDict, total=False):
+    """An example of how a request becomes arguments."""
+
+    request: Required[str]
+    params: Required[Mapping[str, Any]]
+
+
+@with_config(_PASS_UNKNOWN)
+class FunctionParam(TypedDict, total=False):
+    """A function the model may ask for; a built-in one (`text2image`, `text2model3d`) is given by its name alone."""
+
+    name: Required[str]
+    description: str
+    parameters: Mapping[str, Any]
+    """JSON Schema of the arguments: an object whose nested objects have `properties` and whose arrays have `items`."""
+    few_shot_examples: Sequence[FewShotExampleParam]
+    return_parameters: Mapping[str, Any]
+
+
+@with_config(_PASS_UNKNOWN)
+class FunctionCallChoiceParam(TypedDict, total=False):
+    """Forces the call of one function."""
+
+    name: Required[str]
+    partial_arguments: Mapping[str, Any]
+
+
+@with_config(_PASS_UNKNOWN)
+class TextResponseFormatParam(TypedDict, total=False):
+    """Plain text, the default."""
+
+    type: Required[Literal["text"]]
+
+
+@with_config(_PASS_UNKNOWN)
+class JSONSchemaResponseFormatParam(TypedDict, total=False):
+    """JSON that follows a schema; the schema stands directly under `schema`."""
+
+    type: Required[Literal["json_schema"]]
+    schema: Required[Mapping[str, Any]]
+    strict: bool
+
+
+@with_config(_PASS_UNKNOWN)
+class RegexResponseFormatParam(TypedDict, total=False):
+    """Text that matches a regular expression."""
+
+    type: Required[Literal["regex"]]
+    regex: Required[str]
+
+
+ResponseFormatParam: TypeAlias = Union[TextResponseFormatParam, JSONSchemaResponseFormatParam, RegexResponseFormatParam]
+
+
+@with_config(_PASS_UNKNOWN)
+class StorageParam(TypedDict, total=False):
+    """Keeps the dialogue on the server."""
+
+    is_stateful: Required[bool]
+    limit: int
+    assistant_id: str
+    thread_id: str
+    metadata: Mapping[str, Any]
+
+
+@with_config(_PASS_UNKNOWN)
+class FunctionRankerParam(TypedDict, total=False):
+    """Lets the service choose the fitting functions out of many."""
+
+    enabled: bool
+    top_n: int
+
+
+class ChatCompletionParams(TypedDict, total=False):
+    """Parameters of `POST /v1/chat/completions`; one that is None is not sent."""
+
+    messages: Required[Iterable[MessageParam | ChatCompletionMessage]]
+    """The dialogue: dicts, answers of earlier calls, or a mix."""
+    model: KnownModel | str | None
+    """The model's name; without it the client's `model`, else `"GigaChat"`."""
+    temperature: float | None
+    """Over 0; below 0.001 the answer is greedy, above 2 it is noise. The default depends on the model."""
+    top_p: float | None
+    """0 to 1: the share of probability that candidates are drawn from."""
+    max_tokens: int | None
+    """The most tokens to answer."""
+    repetition_penalty: float | None
+    """Over 0; 1.0 is neutral."""
+    update_interval: float | None
+    """The least seconds between events of a stream; 0 by default."""
+    profanity_check: bool | None
+    """False turns the filter off, for accounts that may."""
+    functions: Iterable[FunctionParam] | None
+    """Functions the model may ask for; send them again on every turn."""
+    function_call: Literal["auto", "none"] | FunctionCallChoiceParam | None
+    """Whether the model may or must ask for a function."""
+    response_format: ResponseFormatParam | None
+    """The form of the answer."""
+    reasoning_effort: Literal["low", "medium", "high"] | str | None
+    """How much the model reasons before it answers."""
+    reasoning_max_tokens: int | None
+    """The most tokens to reason."""
+    storage: StorageParam | None
+    """Keeps the dialogue on the server."""
+    flags: Sequence[str] | None
+    """Switches of the service, by agreement."""
+    n: int | None
+    """How many answers; the current service documents one."""
+    function_ranker: FunctionRankerParam | None
+    """Lets the service choose the fitting functions out of many."""
+    additional_data: Mapping[str, Any] | None
+    """Further data for the service."""
+    assistant_id: str | None
+    """The assistant that answers, instead of a model."""
+
+
+class ChatCompletionCreateParams(ChatCompletionParams, RequestOptions, total=False):
+    """Everything `chat.completions.create(...)` takes but `stream`."""

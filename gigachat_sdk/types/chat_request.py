@@ -1,0 +1,154 @@
+"""The validated request of `POST /v1/chat/completions`: strict twin of the `ChatCompletionParams` dict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Union
+
+import pydantic
+from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAlias
+
+from .chat_params import (
+    AssistantMessageParam,
+    FunctionMessageParam,
+    FunctionParam,
+    FunctionRankerParam,
+    StorageParam,
+    SystemMessageParam,
+    UserMessageParam,
+)
+
+SENDABLE_ROLES = ("system", "user", "assistant", "function")
+_ROLE_HINTS = {
+    "developer": "use 'system'",
+    "tool": "use 'function' for a function's result",
+    "model": "use 'assistant'",
+}
+
+
+def _listed(value: object) -> object:
+    """Take any iterable of items once; a string or a single dict is a mistake, not a list."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | pydantic.BaseModel):
+        return list(value)
+    return value
+
+
+def _plain(value: object) -> object:
+    """Turn models and other mappings into fresh dicts; what the caller holds is never changed."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, pydantic.BaseModel):
+        plain = value.model_dump(exclude_unset=True, by_alias=True)
+        if "role" in type(value).model_fields:
+            plain.setdefault("role", getattr(value, "role", None))
+        return plain
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _message(value: object) -> object:
+    """Make a fresh dict of a message, and refuse a role that the service does not take."""
+    value = _plain(value)
+    if not isinstance(value, dict):
+        raise PydanticCustomError("message_type", "expected a dict or a message of an answer")
+    role = value.get("role")
+    if isinstance(role, str) and role in SENDABLE_ROLES:
+        return value
+    if role is None:
+        raise PydanticCustomError("role_missing", "a message needs a 'role': one of {roles}", _ROLES)
+    hint = _ROLE_HINTS.get(role) if isinstance(role, str) else None
+    raise PydanticCustomError(
+        "role_unknown",
+        "role {role} cannot be sent; " + (hint or "use one of {roles}"),
+        {**_ROLES, "role": repr(role)},
+    )
+
+
+_ROLES = {"roles": ", ".join(SENDABLE_ROLES)}
+
+_Message: TypeAlias = Annotated[
+    Union[
+        SystemMessageParam,
+        UserMessageParam,
+        AssistantMessageParam,
+        FunctionMessageParam,
+    ],
+    Field(discriminator="role"),
+]
+
+
+def _function_call(value: object) -> object:
+    value = _plain(value)
+    if isinstance(value, dict) and isinstance(value.get("name"), str):
+        return value
+    if value in ("auto", "none"):
+        return value
+    raise PydanticCustomError(
+        "function_call", "expected 'auto', 'none' or {'name': ...}, got {got}", {"got": repr(value)}
+    )
+
+
+def _response_format(value: object) -> object:
+    value = _plain(value)
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise PydanticCustomError("response_format", "expected a dict with a 'type': text, json_schema or regex")
+    kind = value["type"]
+    if kind in ("json", "json_object"):
+        raise PydanticCustomError(
+            "response_format",
+            "the service has no type {kind}; use {'type': 'json_schema', 'schema': ...}",
+            {"kind": repr(kind)},
+        )
+    if kind == "json_schema" and not isinstance(value.get("schema"), Mapping):
+        raise PydanticCustomError(
+            "response_format", "type 'json_schema' needs the JSON Schema directly under 'schema', as a dict"
+        )
+    if kind == "regex" and not isinstance(value.get("regex"), str):
+        raise PydanticCustomError("response_format", "type 'regex' needs the expression under 'regex', as a string")
+    return value
+
+
+class ChatCompletionRequest(pydantic.BaseModel):
+    """A request of `client.chat.completions.create(...)`, validated before anything is sent.
+
+    The fields are those of `ChatCompletionParams`; there is no need to build one, but it checks a request early:
+    `ChatCompletionRequest(messages=[...])`. Messages and functions are plain dicts afterwards.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="allow", strict=True, allow_inf_nan=False, protected_namespaces=(), hide_input_in_errors=True
+    )
+
+    messages: Annotated[
+        list[Annotated[_Message, BeforeValidator(_message)]], BeforeValidator(_listed), Field(min_length=1)
+    ]
+    model: Annotated[str, Field(min_length=1)] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    repetition_penalty: float | None = None
+    update_interval: float | None = None
+    profanity_check: bool | None = None
+    functions: Annotated[list[Annotated[FunctionParam, BeforeValidator(_plain)]] | None, BeforeValidator(_listed)] = (
+        None
+    )
+    function_call: Annotated[Any, BeforeValidator(_function_call)] = None
+    response_format: Annotated[Any, BeforeValidator(_response_format)] = None
+    reasoning_effort: str | None = None
+    reasoning_max_tokens: int | None = None
+    storage: Annotated[StorageParam | None, BeforeValidator(_plain)] = None
+    flags: Sequence[str] | None = None
+    n: int | None = None
+    function_ranker: Annotated[FunctionRankerParam | None, BeforeValidator(_plain)] = None
+    additional_data: Mapping[str, Any] | None = None
+    assistant_id: str | None = None
+    stream: bool | None = None
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return the JSON document to send: the given fields that are not None, in the order they were given."""
+        fields = self.__dict__ if self.__pydantic_extra__ is None else {**self.__dict__, **self.__pydantic_extra__}
+        given = self.model_fields_set
+        return {name: value for name, value in fields.items() if name in given and value is not None}

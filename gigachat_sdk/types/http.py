@@ -1,0 +1,135 @@
+"""Small scrubbed records of a request and its response: what errors and answers remember of HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from .._constants import HIDDEN, SECRET_HEADERS
+
+_SECRET_QUERY_WORDS = ("token", "secret", "password", "credential", "key", "auth", "signature")
+
+
+class Headers(Mapping[str, str]):
+    """Header fields of a message, looked up without case; values of secret fields are hidden.
+
+    Repeated fields are joined with a comma (RFC 9110, section 5.3).
+
+    Example:
+        >>> Headers([("X-Request-Id", "1"), ("Authorization", "Bearer abc")])
+        Headers({'x-request-id': '1', 'authorization': '[hidden]'})
+    """
+
+    __slots__ = ("_fields", "_raw")
+
+    def __init__(self, raw: Iterable[tuple[str | bytes, str | bytes]] | Mapping[str, str] = ()) -> None:
+        # Folding the fields costs more than parsing a short answer, so it waits until somebody looks.
+        self._raw: Iterable[tuple[str | bytes, str | bytes]] | None
+        self._raw = list(raw.items()) if isinstance(raw, Mapping) else raw
+        self._fields: dict[str, str] = {}
+
+    def _folded(self) -> dict[str, str]:
+        raw = self._raw
+        if raw is not None:
+            fields: dict[str, str] = {}
+            for raw_name, raw_value in raw:
+                name = _text(raw_name).lower()
+                value = HIDDEN if name in SECRET_HEADERS else _text(raw_value)
+                fields[name] = f"{fields[name]}, {value}" if name in fields and value != HIDDEN else value
+            self._fields, self._raw = fields, None
+        return self._fields
+
+    def __getitem__(self, name: str) -> str:
+        return self._folded()[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._folded())
+
+    def __len__(self) -> int:
+        return len(self._folded())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._folded()
+
+    def __repr__(self) -> str:
+        return f"Headers({self._folded()!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return self._folded() == (other._folded() if isinstance(other, Headers) else other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(sorted(self._folded().items())))
+
+    def __getstate__(self) -> dict[str, str]:
+        return self._folded()
+
+    def __setstate__(self, state: dict[str, str]) -> None:
+        self._fields, self._raw = state, None
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def scrub_url(url: str) -> str:
+    """Return `url` without user info, and with the values of query parameters that sound secret hidden.
+
+    Example:
+        >>> scrub_url("https://me:pw@host/path?api_key=1&page=2")
+        'https://host/path?api_key=%5Bhidden%5D&page=2'
+    """
+    if "@" not in url and "?" not in url:
+        return url
+    parts = urlsplit(url)
+    query = urlencode(
+        [
+            (name, HIDDEN if any(word in name.lower() for word in _SECRET_QUERY_WORDS) else value)
+            for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        ]
+    )
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+
+
+@dataclass(frozen=True)
+class RequestInfo:
+    """The request that an error speaks of.
+
+    Attributes:
+        method: `"GET"`, `"POST"`, ...
+        url: The address, without user info and with secret query values hidden.
+        headers: What was sent, secret values hidden.
+    """
+
+    method: str
+    url: str
+    headers: Headers = field(default_factory=Headers)
+
+
+@dataclass(frozen=True)
+class ResponseInfo:
+    """The facts of an exchange, on every answer (`.response`) and on errors that came with one.
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: The header fields of the answer, looked up without case.
+        elapsed: Seconds from the start of the last attempt to its head (a stream) or to the end of its body.
+        retries_taken: How many times the request was sent again before this answer; 0 for the first attempt.
+        http_version: `"HTTP/1.1"` or `"HTTP/2"`.
+    """
+
+    status_code: int
+    headers: Headers
+    elapsed: float = 0.0
+    retries_taken: int = 0
+    http_version: str = "HTTP/1.1"
+
+    @property
+    def status(self) -> int:
+        """The HTTP status, under the name the service itself uses for it."""
+        return self.status_code
+
+    @property
+    def request_id(self) -> str | None:
+        """The `x-request-id` of the answer; None where there was none."""
+        return self.headers.get("x-request-id")
