@@ -39,7 +39,7 @@ lint: $(DEV)  ## the generated tree is fresh, ruff has nothing to say
 types: $(DEV)  ## mypy and pyright in strict mode; every public name has a type
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(PY)
-	$(BIN)/pyright --pythonpath $(PY) --verifytypes gigachat_sdk --ignoreexternal
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --verifytypes gigachat_sdk --ignoreexternal  # it asks the PATH's python
 
 pytest: $(DEV)  ## the tests, with coverage
 	@$(BIN)/coverage erase

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .types.chat_completion import ChatCompletion, ChatCompletionChunk, ChoiceDelta, ChunkChoice
 
@@ -70,7 +70,7 @@ class _ChoiceSoFar:
         return {**message, **self.fields}
 
 
-class ChatCompletionAccumulator(Generic[ChunkT_contra]):
+class ChatCompletionAccumulator:
     """Adds up v1 chunks to a `ChatCompletion`.
 
     Example:

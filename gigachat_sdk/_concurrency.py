@@ -40,8 +40,9 @@ def in_thread(function: Callable[[], T]) -> T:
 
 async def async_call(function: Callable[[], Awaitable[T] | T]) -> T:
     """Call a function of the user's, which may be a coroutine function."""
-    result = function()
-    return await result if inspect.isawaitable(result) else result
+    result: Any = function()
+    value: T = await result if inspect.isawaitable(result) else result
+    return value
 
 
 def call(function: Callable[[], T]) -> T:
@@ -183,9 +184,8 @@ class AsyncLocal(Generic[T]):
                 continue
             if loop is here:
                 await guardian.aclose()
-            elif isinstance(loop, asyncio.AbstractEventLoop):
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(_close_on, loop, guardian)
+            elif isinstance(loop, asyncio.AbstractEventLoop) and not loop.is_closed():
+                loop.call_soon_threadsafe(_close_on, loop, guardian)
         self._forget_closed_loops()
 
 

@@ -13,12 +13,22 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 from pydantic import SecretStr
 
-from . import _constants as constants
+from ._constants import (
+    DEFAULT_AUTH_URL,
+    DEFAULT_BASE_URL,
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_MODEL,
+    DEFAULT_SCOPE,
+    DEFAULT_TIMEOUT,
+    ENVIRONMENT_PREFIX,
+    SECRET_HEADERS,
+)
 from ._request import check_headers, check_query
 from ._retry import RetryPolicy
 from ._tls import TLSConfig
 from ._token import AccessToken, check_credentials, check_header_value
 from .errors import ConfigurationError, ConfigurationTypeError, MissingCredentialsError
+from .types._narrow import is_path
 from .types.http import scrub_url
 
 T = TypeVar("T")
@@ -36,7 +46,7 @@ _HTTP_PARTS = (
     "proxy",
     "http2",
 )
-_DEFAULT_TIMEOUT = httpx.Timeout(constants.DEFAULT_TIMEOUT, connect=constants.DEFAULT_CONNECT_TIMEOUT)
+_DEFAULT_TIMEOUT = httpx.Timeout(DEFAULT_TIMEOUT, connect=DEFAULT_CONNECT_TIMEOUT)
 _PATHS = ("ca_bundle_file", "cert_file", "key_file")
 
 
@@ -44,7 +54,7 @@ class Environment:
     """The `GIGACHAT_...` variables at one moment; its repr shows names only."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        prefix = constants.ENVIRONMENT_PREFIX
+        prefix = ENVIRONMENT_PREFIX
         self._values = {name: value for name, value in variables.items() if name.startswith(prefix) and value != ""}
 
     @classmethod
@@ -54,7 +64,7 @@ class Environment:
 
     def get(self, name: str) -> str | None:
         """Return the value for the setting `name`; an empty variable counts as not set."""
-        return self._values.get(constants.ENVIRONMENT_PREFIX + name.upper())
+        return self._values.get(ENVIRONMENT_PREFIX + name.upper())
 
     def __repr__(self) -> str:
         return f"Environment({', '.join(sorted(self._values))})"
@@ -90,9 +100,7 @@ class Arguments:
         if "proxy" in self._given and "@" in self._given["proxy"].get_secret_value():
             found.append("proxy")
         headers: Mapping[str, Any] = self._given.get("default_headers") or {}
-        return found + (
-            ["default_headers"] if any(name.lower() in constants.SECRET_HEADERS for name in headers) else []
-        )
+        return found + (["default_headers"] if any(name.lower() in SECRET_HEADERS for name in headers) else [])
 
     def plain(self) -> dict[str, Any]:
         """Return the arguments as they were given, secrets unwrapped."""
@@ -126,7 +134,7 @@ class AuthConfig:
     token_manager: Any = field(default=None, repr=False)
     access_token: AccessToken | None = None
     credentials: SecretStr | None = None
-    scope: str = constants.DEFAULT_SCOPE
+    scope: str = DEFAULT_SCOPE
     user: str | None = None
     password: SecretStr | None = None
 
@@ -137,11 +145,11 @@ class ClientConfig:
 
     auth: AuthConfig
     tls: TLSConfig
-    base_url: str = constants.DEFAULT_BASE_URL
-    auth_url: str = constants.DEFAULT_AUTH_URL
-    model: str = constants.DEFAULT_MODEL
+    base_url: str = DEFAULT_BASE_URL
+    auth_url: str = DEFAULT_AUTH_URL
+    model: str = DEFAULT_MODEL
     timeout: httpx.Timeout = field(default_factory=lambda: _DEFAULT_TIMEOUT)
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     proxy: SecretStr | None = None
     http2: bool | str = "auto"
     token_store: Any = None
@@ -185,8 +193,8 @@ def resolve(arguments: Arguments, environment: Environment, *, is_async: bool) -
     settings = _Settings(arguments, environment)
     http_client = _http_client(arguments, is_async=is_async)
     base_url, auth_url = (
-        settings.address("base_url", constants.DEFAULT_BASE_URL),
-        settings.address("auth_url", constants.DEFAULT_AUTH_URL, is_endpoint=True),
+        settings.address("base_url", DEFAULT_BASE_URL),
+        settings.address("auth_url", DEFAULT_AUTH_URL, is_endpoint=True),
     )
     proxy = None if http_client is not None else settings.proxy()
     addresses = [base_url, auth_url, *([proxy.get_secret_value()] if proxy else [])]
@@ -201,7 +209,7 @@ def resolve(arguments: Arguments, environment: Environment, *, is_async: bool) -
         tls=tls,
         base_url=base_url,
         auth_url=auth_url,
-        model=settings.text("model") or constants.DEFAULT_MODEL,
+        model=settings.text("model") or DEFAULT_MODEL,
         timeout=_timeout(settings, http_client),
         retry=_retry(settings),
         proxy=proxy,
@@ -225,13 +233,13 @@ class _Settings:
 
     def name_of(self, name: str) -> str:
         """Name the setting as the user wrote it, for a message."""
-        return name if self.is_given(name) else constants.ENVIRONMENT_PREFIX + name.upper()
+        return name if self.is_given(name) else ENVIRONMENT_PREFIX + name.upper()
 
     def text(self, name: str) -> str | None:
-        value = self.arguments.get(name)
+        value: Any = self.arguments.get(name)
         if value is None:
             return self.environment.get(name)
-        if name in _PATHS and isinstance(value, os.PathLike):
+        if name in _PATHS and is_path(value):
             value = os.fspath(value)
         if not isinstance(value, str):
             raise ConfigurationTypeError(f"{name}: expected a string, got {type(value).__name__}")
@@ -374,7 +382,7 @@ def _auth(settings: _Settings, *, has_certificate: bool, is_async: bool) -> Auth
         settings = _Settings(
             settings.arguments, Environment({"GIGACHAT_SCOPE": settings.environment.get("scope") or ""})
         )
-    scope = settings.text("scope") or constants.DEFAULT_SCOPE
+    scope = settings.text("scope") or DEFAULT_SCOPE
     manager = settings.arguments.get("token_manager")
     if manager is not None:
         beside = [name for name in given if name != "token_manager"]
@@ -404,8 +412,9 @@ def _auth(settings: _Settings, *, has_certificate: bool, is_async: bool) -> Auth
     if token is None and not has_certificate:
         raise MissingCredentialsError(
             "nothing says who you are: pass credentials= (the authorization key of your account), access_token=, "
-            "user= with password=, token_manager= or a client certificate (cert_file=), or set GIGACHAT_CREDENTIALS; "
-            "looked at GIGACHAT_ACCESS_TOKEN, GIGACHAT_CREDENTIALS, GIGACHAT_USER, GIGACHAT_PASSWORD and GIGACHAT_CERT_FILE"
+            "user= with password=, token_manager= or a client certificate (cert_file=), or set GIGACHAT_CREDENTIALS "
+            "in the environment; looked at GIGACHAT_ACCESS_TOKEN, GIGACHAT_CREDENTIALS, GIGACHAT_USER, "
+            "GIGACHAT_PASSWORD and GIGACHAT_CERT_FILE"
         )
     return AuthConfig(access_token=token, scope=scope)
 
@@ -443,7 +452,8 @@ def _timeout(settings: _Settings, http_client: Any) -> httpx.Timeout:
         seconds = settings.number("timeout", float)
         if seconds is None:
             if http_client is not None and http_client.timeout != httpx.Timeout(5.0):
-                return http_client.timeout
+                own: httpx.Timeout = http_client.timeout
+                return own
             return _DEFAULT_TIMEOUT
         value = seconds
     return check_timeout(settings.name_of("timeout"), value)
@@ -463,7 +473,7 @@ def check_timeout(
     if not 0 < value < float("inf"):
         raise kind(f"{name}: {value!r} is no time to wait; give seconds over 0, or None for no limit")
     # Reaching a host takes seconds at most, however long its answer may take.
-    return httpx.Timeout(value, connect=min(float(value), constants.DEFAULT_CONNECT_TIMEOUT))
+    return httpx.Timeout(value, connect=min(float(value), DEFAULT_CONNECT_TIMEOUT))
 
 
 def _retry(settings: _Settings) -> RetryPolicy:

@@ -37,11 +37,11 @@ class EventTooLargeError(ValueError):
 
 
 class EventDecoder:
-    """Takes the bytes of a stream in any pieces, and gives its events.
+    r"""Takes the bytes of a stream in any pieces, and gives its events.
 
     Example:
         >>> decoder = EventDecoder()
-        >>> decoder.feed(b"data: 1"), decoder.feed(b"\\n\\ndata: [DONE]\\n")
+        >>> decoder.feed(b"data: 1"), decoder.feed(b"\n\ndata: [DONE]\n")
         ([], [Event(name='', data=b'1'), Event(name='', data=b'[DONE]')])
     """
 

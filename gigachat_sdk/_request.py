@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 import pydantic
@@ -18,6 +18,7 @@ from ._retry import CallKind
 from ._token import basic_credentials
 from ._version import __version__
 from .errors import InvalidRequestError, InvalidRequestTypeError
+from .types._narrow import is_mapping, is_sequence
 from .types.chat_params import ChatCompletionCreateParams
 from .types.chat_request import ChatCompletionRequest
 from .types.request_options import RequestOptions
@@ -78,13 +79,11 @@ def take_options(params: Mapping[str, Any], known: Iterable[str], method: str) -
     """Refuse unknown keywords with a did-you-mean, check the options among them, and return those."""
     unknown = params.keys() - known
     if unknown:
-        name = sorted(unknown)[0]
+        name = min(unknown)
         close = get_close_matches(name, known, n=1)
         advice = f"; did you mean {close[0]!r}?" if close else "; what the SDK does not know goes into extra_body={...}"
         raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{advice}")
-    options = RequestOptions()
-    for name in OPTION_NAMES & params.keys():
-        options[name] = params[name]
+    options = cast("RequestOptions", {name: params[name] for name in OPTION_NAMES & params.keys()})
     if options:
         check_headers("extra_headers", options.get("extra_headers"), InvalidRequestTypeError)
         check_query("extra_query", options.get("extra_query"), InvalidRequestTypeError)
@@ -218,7 +217,7 @@ def field_path(location: tuple[int | str, ...]) -> str:
 def json_bytes(payload: Mapping[str, Any], extra: Mapping[str, Any] | None = None) -> bytes:
     """Serialise a request body once; what JSON cannot hold is told by its place."""
     if extra is not None:
-        if not isinstance(extra, Mapping):
+        if not is_mapping(extra):
             raise InvalidRequestTypeError(
                 f"extra_body: expected a dict, got {type(extra).__name__}", param="extra_body"
             )
@@ -235,7 +234,7 @@ def json_bytes(payload: Mapping[str, Any], extra: Mapping[str, Any] | None = Non
 def _jsonable(value: object) -> object:
     if isinstance(value, pydantic.BaseModel):
         return value.model_dump(exclude_unset=True, by_alias=True)
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
@@ -255,9 +254,9 @@ def _find_trouble(value: Any, path: str, depth: int) -> tuple[str, str] | None:
     if depth > 100:
         return path.partition(".")[0], "it is nested too deeply, or holds itself"
     items: Iterable[tuple[str, Any]]
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         items = ((f"{path}.{name}" if path else str(name), item) for name, item in value.items())
-    elif isinstance(value, list | tuple):
+    elif is_sequence(value):
         items = ((f"{path}[{index}]", item) for index, item in enumerate(value))
     else:
         return path, f"{type(value).__name__} is not JSON"
@@ -268,7 +267,7 @@ def check_headers(name: str, headers: Any, kind: type[ValueError]) -> Mapping[st
     """Refuse header fields that cannot be sent; the value is not shown, it may be a secret."""
     if headers is None:
         return {}
-    if not isinstance(headers, Mapping):
+    if not is_mapping(headers):
         raise kind(f"{name}: expected a dict of strings, got {type(headers).__name__}")
     for key, value in headers.items():
         if not isinstance(key, str) or not (value is None or isinstance(value, str)):
@@ -283,7 +282,7 @@ def check_query(name: str, query: Any, kind: type[ValueError]) -> Mapping[str, A
     """Refuse query parameters that are no dict of plain values."""
     if query is None:
         return {}
-    if not isinstance(query, Mapping) or not all(isinstance(key, str) for key in query):
+    if not is_mapping(query) or not all(isinstance(key, str) for key in query):
         raise kind(f"{name}: expected a dict of parameters, got {type(query).__name__}")
     for key, value in query.items():
         if not (value is None or isinstance(value, str | int | float | list | tuple)):
@@ -303,9 +302,10 @@ def query_string(*layers: Mapping[str, Any]) -> str:
         merged.update(layer)
     pairs: list[tuple[str, str]] = []
     for name, value in merged.items():
-        for item in value if isinstance(value, list | tuple) else (value,):
-            if item is not None:
-                pairs.append((name, str(item).lower() if isinstance(item, bool) else str(item)))
+        items = value if is_sequence(value) else (value,)
+        pairs += [
+            (name, str(item).lower() if isinstance(item, bool) else str(item)) for item in items if item is not None
+        ]
     return urlencode(pairs)
 
 

@@ -21,6 +21,7 @@ from .errors import (
     stream_error,
 )
 from .types._base import ResponseModel, attach
+from .types._narrow import is_dict
 from .types.http import RequestInfo, ResponseInfo
 
 ModelT = TypeVar("ModelT", bound=ResponseModel)
@@ -34,14 +35,16 @@ def parse(
 ) -> ModelT | APIResponseValidationError:
     """Parse a body straight from its bytes, or say in one line why it cannot be."""
     try:
-        return attach(model.__pydantic_validator__.validate_json(content), response)
+        answer: ModelT = model.__pydantic_validator__.validate_json(content)
+        return attach(answer, response)
     except pydantic.ValidationError as error:
         reason = _reason(error)
     kind = response.headers.get("content-type", "")
     body = None if is_secret else parse_body(content, kind)
     looks = "" if "json" in kind else f" (its content type is {kind or 'missing'})"
     return APIResponseValidationError(
-        f"{response.status_code} for {request.method} {request.url}: the answer is no {model.__name__}{looks}: {reason}",
+        f"{response.status_code} for {request.method} {request.url}: the answer is no {model.__name__}{looks}: "
+        f"{reason}",
         request=request,
         response=response,
         body=body,
@@ -67,9 +70,9 @@ class ChunkReader(Generic[ChunkT]):
         self._validate = model.__pydantic_validator__.validate_json
         self._model = model
         self._accumulator = accumulator
-        self.request = request
-        self.response = response
-        self.is_done = False
+        self.request: RequestInfo = request
+        self.response: ResponseInfo = response
+        self.is_done: bool = False
 
     def read(self, event: Event) -> ChunkT | StreamError | None:
         """Return the event's chunk, an error, or None where it brings nothing (`[DONE]`, a heartbeat)."""
@@ -81,7 +84,7 @@ class ChunkReader(Generic[ChunkT]):
             return None
         if name not in _ERROR_EVENTS:
             try:
-                chunk = self._validate(data)
+                chunk: ChunkT = self._validate(data)
             except pydantic.ValidationError as error:
                 return self._refused(data, _reason(error))
             self._accumulator.add(chunk)
@@ -89,12 +92,8 @@ class ChunkReader(Generic[ChunkT]):
         return stream_error(_document(data), request=self.request, response=self.response)
 
     def _refused(self, data: bytes, reason: str) -> StreamError:
-        document = _document(data)
-        if (
-            isinstance(document, dict)
-            and "choices" not in document
-            and {"error", "message", "status"} & document.keys()
-        ):
+        document: Any = _document(data)
+        if is_dict(document) and "choices" not in document and {"error", "message", "status"} & document.keys():
             return stream_error(document, request=self.request, response=self.response)
         return StreamError(
             f"an event of the stream is no {self._model.__name__}: {reason}",

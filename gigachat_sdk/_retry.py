@@ -13,7 +13,6 @@ may be billed twice.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -26,6 +25,7 @@ from ._constants import (
     RETRY_MAX_DELAY,
     RETRY_STATUSES,
 )
+from .types._narrow import is_iterable, is_mapping
 
 
 class CallKind(Enum):
@@ -85,11 +85,12 @@ class RetryPolicy:
                 raise error(f"max_retries: {max_retries} is less than 0, which means never")
             changes["max_retries"] = max_retries
         if retry_statuses is not None:
-            if isinstance(retry_statuses, str | Mapping) or not isinstance(retry_statuses, Collection):
+            if isinstance(retry_statuses, str | bytes) or is_mapping(retry_statuses) or not is_iterable(retry_statuses):
                 raise type_error(f"retry_statuses: expected a set of statuses, got {type(retry_statuses).__name__}")
-            if not all(isinstance(status, int) and 400 <= status <= 599 for status in retry_statuses):
+            statuses: frozenset[Any] = frozenset(retry_statuses)
+            if not all(isinstance(status, int) and 400 <= status <= 599 for status in statuses):
                 raise error("retry_statuses: expected HTTP statuses from 400 to 599")
-            changes["retry_statuses"] = frozenset(retry_statuses)
+            changes["retry_statuses"] = statuses
         if retry_lost is not None:
             if not isinstance(retry_lost, bool):
                 raise type_error(f"retry_lost: expected True or False, got {type(retry_lost).__name__}")

@@ -48,7 +48,7 @@ class TLSConfig:
         if self.ca_bundle_file is not None:
             _load_ca(scratch, self.ca_bundle_file)
         if self.cert_file is not None:
-            _load_certificate(scratch, self)
+            _load_certificate(scratch, self.cert_file, self)
 
 
 _contexts: dict[TLSConfig, ssl.SSLContext] = {}
@@ -79,7 +79,7 @@ def _build(config: TLSConfig) -> ssl.SSLContext:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
     if config.cert_file is not None:
-        _load_certificate(context, config)
+        _load_certificate(context, config.cert_file, config)
     return context
 
 
@@ -95,21 +95,20 @@ def _load_ca(context: ssl.SSLContext, path: str) -> None:
         raise ConfigurationError(f"ca_bundle_file: {path!r} cannot be read: {error.strerror or error}") from None
 
 
-def _load_certificate(context: ssl.SSLContext, config: TLSConfig) -> None:
-    assert config.cert_file is not None
-    for name, path in (("cert_file", config.cert_file), ("key_file", config.key_file)):
+def _load_certificate(context: ssl.SSLContext, cert_file: str, config: TLSConfig) -> None:
+    for name, path in (("cert_file", cert_file), ("key_file", config.key_file)):
         if path is not None and not Path(path).is_file():
             raise ConfigurationError(f"{name}: there is no file {path!r}")
     password = config.key_file_password
     try:
         # A function, even for no password: else OpenSSL would ask on the terminal.
         context.load_cert_chain(
-            config.cert_file, config.key_file, password=lambda: password.get_secret_value() if password else ""
+            cert_file, config.key_file, password=lambda: password.get_secret_value() if password else ""
         )
     except (ssl.SSLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(
-            f"cert_file: {config.cert_file!r} and its key cannot be loaded ({reason}); both must be PEM, belong "
+            f"cert_file: {cert_file!r} and its key cannot be loaded ({reason}); both must be PEM, belong "
             "together, and an encrypted key needs key_file_password"
         ) from None
 

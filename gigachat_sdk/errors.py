@@ -32,6 +32,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from ._constants import KNOWN_SCOPES
+from .types._narrow import is_mapping
 from .types.http import RequestInfo, ResponseInfo
 
 PartialT = TypeVar("PartialT")
@@ -271,10 +272,10 @@ def parse_body(body: bytes, content_type: str) -> Any:
 
 def _what_it_says(body: Any) -> str:
     """The words of an error body: the service's `message`, OpenAI's `error.message`, or a short piece of the text."""
-    if isinstance(body, Mapping):
+    if is_mapping(body):
         for name in ("message", "error", "detail", "error_description"):
             value: Any = body.get(name)
-            if isinstance(value, Mapping):
+            if is_mapping(value):
                 value = value.get("message")
             if isinstance(value, str) and value:
                 return value
@@ -318,7 +319,7 @@ def stream_error(
 ) -> StreamError:
     """Turn an error that came inside a stream into its exception (internal)."""
     said = _what_it_says(document)
-    status = document.get("status", document.get("code")) if isinstance(document, Mapping) else None
+    status = document.get("status", document.get("code")) if is_mapping(document) else None
     number = f" {status}" if isinstance(status, int) else ""
     return StreamError(
         f"the service sent an error{number} inside the stream" + (f": {said}" if said else ""),
@@ -332,7 +333,7 @@ def no_stream_error(request: RequestInfo, response: ResponseInfo, content: bytes
     """Turn a success that should have been a stream, and is none, into its error (internal)."""
     kind = response.headers.get("content-type", "")
     body = parse_body(content, kind)
-    if isinstance(body, Mapping) and _what_it_says(body):
+    if is_mapping(body) and _what_it_says(body):
         return stream_error(body, request=request, response=response)
     return APIResponseValidationError(
         f"{response.status_code} for {request.method} {request.url}: a stream was asked for, and {kind} came",

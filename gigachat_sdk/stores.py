@@ -136,5 +136,5 @@ class MemoryTokenStore:
         return f"MemoryTokenStore({len(self._tokens)} tokens)"
 
 
-process_store = MemoryTokenStore()
+process_store: MemoryTokenStore = MemoryTokenStore()
 """The store of clients that name none."""

@@ -37,10 +37,10 @@ class AsyncHTTPResponse:
         self._response = response
         self._pieces: Any = None  # httpx's generator; typed as an iterator there, which cannot be closed
         self._started = started
-        self.status_code = response.status_code
-        self.headers = Headers(response.headers.raw)
+        self.status_code: int = response.status_code
+        self.headers: Headers = Headers(response.headers.raw)
         version: bytes = response.extensions.get("http_version", b"HTTP/1.1")
-        self.http_version = version.decode("ascii")
+        self.http_version: str = version.decode("ascii")
 
     @property
     def elapsed(self) -> float:
@@ -107,7 +107,7 @@ class AsyncHTTP:
         self._config = config
         self._given: httpx.AsyncClient | None = config.http_client
         self._clients: AsyncLocal[httpx.AsyncClient] = AsyncLocal(_close)
-        self.is_closed = False
+        self.is_closed: bool = False
 
     async def send(
         self,
@@ -154,14 +154,17 @@ class AsyncHTTP:
     async def _make(self, *, http2: bool) -> httpx.AsyncClient:
         tls = self._config.tls
         # Reading the usual roots takes milliseconds, too long for an event loop; it is done once a process.
-        context = cached_context(tls) or await async_in_thread(lambda: ssl_context(tls))
+        context = cached_context(tls)
+        if context is None:
+            context = await async_in_thread(lambda: ssl_context(tls))
         proxy = self._config.proxy
         if http2:
             guard_http2_logging()
+        verify: ssl.SSLContext = context
         return await self._clients.add(
             http2,
             lambda: httpx.AsyncClient(
-                verify=context,
+                verify=verify,
                 http1=not http2 or not self._is_plain,
                 http2=http2,
                 limits=_LIMITS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -147,7 +148,9 @@ class AsyncTransport:
         config, options = self.config, call.options
         is_absolute = "://" in call.path
         url = call.path if is_absolute else config.base_url + call.path
-        default_headers = {} if is_absolute else config.default_headers  # meant for the API, not for the auth host
+        default_headers: Mapping[str, str | None] = (
+            {} if is_absolute else config.default_headers
+        )  # meant for the API, not for the auth host
         layers = [self._stream_headers if call.stream else self._headers, default_headers]
         if call.content_type is not None:
             layers.insert(1, {"Content-Type": call.content_type})

@@ -10,9 +10,14 @@ from typing import Protocol, runtime_checkable
 from pydantic import SecretStr
 from typing_extensions import Unpack
 
-from .. import _constants as constants
 from .._concurrency import call
 from .._config import Arguments, ClientConfig, Environment, check_address, check_names, resolve
+from .._constants import (
+    DEFAULT_AUTH_URL,
+    DEFAULT_SCOPE,
+    LEGACY_BASE_URL,
+    REFRESH_PAUSE,
+)
 from .._logging import logger
 from .._request import Call, oauth_call, password_call
 from .._token import (
@@ -173,7 +178,7 @@ class _RenewingTokenManager:
             self._failure = error.copy()
             if token is None or state is Freshness.EXPIRED:
                 raise
-            self._pause_until = self._clock() + constants.REFRESH_PAUSE
+            self._pause_until = self._clock() + REFRESH_PAUSE
             logger.warning("the token could not be renewed early, the old one is used on: %s", error)
             return token
         renewed = AccessToken(answer.access_token, unix_seconds(answer.expires_at))
@@ -222,8 +227,8 @@ class OAuthTokenManager(_RenewingTokenManager):
         self,
         credentials: str | SecretStr,
         *,
-        scope: str = constants.DEFAULT_SCOPE,
-        auth_url: str = constants.DEFAULT_AUTH_URL,
+        scope: str = DEFAULT_SCOPE,
+        auth_url: str = DEFAULT_AUTH_URL,
         token_store: TokenStore | None = None,
         access_token: AccessToken | None = None,
         clock: Callable[[], float] = time.time,
@@ -266,7 +271,7 @@ class PasswordTokenManager(_RenewingTokenManager):
         user: str,
         password: str | SecretStr,
         *,
-        base_url: str = constants.LEGACY_BASE_URL,
+        base_url: str = LEGACY_BASE_URL,
         token_store: TokenStore | None = None,
         access_token: AccessToken | None = None,
         clock: Callable[[], float] = time.time,

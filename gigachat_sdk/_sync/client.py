@@ -62,14 +62,12 @@ class Client:
         self._arguments = arguments
         self._environment = environment
         config = resolve(arguments, environment, is_async=False)
-        http = HTTP(config) if parent is None or not config.connects_like(parent.config) else None
-        self._owned = http
-        if http is None:
-            assert parent is not None
-            http = parent.transport.http
+        shared = parent if parent is not None and config.connects_like(parent.config) else None
+        http = HTTP(config) if shared is None else shared.transport.http
+        self._owned = http if shared is None else None
         transport = Transport(config, http)
-        if parent is not None and self._owned is None and config.authorizes_like(parent.config):
-            tokens = parent.tokens
+        if shared is not None and config.authorizes_like(shared.config):
+            tokens = shared.tokens
         else:
             tokens = manager_for(config, transport)
         self._session = Session(config, transport, tokens)
@@ -157,13 +155,14 @@ class Client:
         parts = sorted(arguments.names() & {"token_manager", "http_client", "ssl_context", "token_store"})
         if parts:
             raise ConfigurationError(
-                f"this client cannot be pickled: {', '.join(parts)} belongs to this process; make a client there instead"
+                f"this client cannot be pickled: {', '.join(parts)} belongs to this process; make a client in the "
+                "other one"
             )
         secrets = arguments.secrets()
         if secrets and arguments.get("allow_pickle_secrets") is not True:
             raise ConfigurationError(
-                f"this client was built with explicit secrets ({', '.join(secrets)}) and is not pickled: take them from "
-                "the environment, or build it with allow_pickle_secrets=True"
+                f"this client was built with explicit secrets ({', '.join(secrets)}) and is not pickled: take them "
+                "from the environment, or build it with allow_pickle_secrets=True"
             )
         return {"options": arguments.plain()}
 

@@ -112,8 +112,5 @@ class Page(ResponseModel, Generic[T]):
     def __getitem__(self, index: int) -> T:
         return self.data[index]
 
-    def __contains__(self, item: object) -> bool:
-        return item in self.data
-
     def __bool__(self) -> bool:
         return True

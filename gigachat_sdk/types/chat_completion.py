@@ -7,10 +7,9 @@ has a default.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BeforeValidator
-from typing_extensions import TypeAlias
+from pydantic import BeforeValidator, Field
 
 from ._base import BaseModel, ResponseModel
 
@@ -40,7 +39,7 @@ class FunctionCall(BaseModel):
     """
 
     name: str = ""
-    arguments: Arguments = {}
+    arguments: Arguments = Field(default_factory=dict)
     id: str | None = None
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, with_config
 from pydantic_core import PydanticCustomError
-from typing_extensions import Required, TypeAlias, TypedDict
+from typing_extensions import Required, TypedDict
 
+from ._narrow import is_mapping
 from .chat_completion import ChatCompletionMessage, FunctionCall
 from .models import KnownModel
 from .request_options import RequestOptions
@@ -53,7 +54,7 @@ def _arguments_object(value: object) -> object:
             return json.loads(value)
         except ValueError:
             raise PydanticCustomError("json_arguments", "arguments must be a dict, or JSON text of one") from None
-    return dict(value) if isinstance(value, Mapping) else value
+    return dict(value) if is_mapping(value) else value
 
 
 @with_config(_PASS_UNKNOWN)
@@ -108,7 +109,7 @@ class FunctionMessageParam(TypedDict, total=False):
     """The function's name."""
 
 
-MessageParam: TypeAlias = Union[SystemMessageParam, UserMessageParam, AssistantMessageParam, FunctionMessageParam]
+MessageParam: TypeAlias = SystemMessageParam | UserMessageParam | AssistantMessageParam | FunctionMessageParam
 """A message as a plain dict, told apart by its `role`."""
 
 
@@ -164,7 +165,7 @@ class RegexResponseFormatParam(TypedDict, total=False):
     regex: Required[str]
 
 
-ResponseFormatParam: TypeAlias = Union[TextResponseFormatParam, JSONSchemaResponseFormatParam, RegexResponseFormatParam]
+ResponseFormatParam: TypeAlias = TextResponseFormatParam | JSONSchemaResponseFormatParam | RegexResponseFormatParam
 
 
 @with_config(_PASS_UNKNOWN)

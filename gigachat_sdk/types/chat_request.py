@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Union
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
-from typing_extensions import TypeAlias
 
+from ._narrow import is_dict, is_iterable, is_mapping
 from .chat_params import (
     AssistantMessageParam,
     FunctionMessageParam,
@@ -30,61 +30,47 @@ _ROLE_HINTS = {
 
 def _listed(value: object) -> object:
     """Take any iterable of items once; a string or a single dict is a mistake, not a list."""
-    if isinstance(value, list):
-        return value
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | pydantic.BaseModel):
+    if is_iterable(value) and not (is_mapping(value) or isinstance(value, str | bytes | pydantic.BaseModel)):
         return list(value)
     return value
 
 
 def _plain(value: object) -> object:
-    """Turn models and other mappings into fresh dicts; what the caller holds is never changed."""
-    if isinstance(value, dict):
-        return value
+    """Turn models and other mappings into dicts; what the caller holds is never changed."""
     if isinstance(value, pydantic.BaseModel):
         plain = value.model_dump(exclude_unset=True, by_alias=True)
         if "role" in type(value).model_fields:
             plain.setdefault("role", getattr(value, "role", None))
         return plain
-    return dict(value) if isinstance(value, Mapping) else value
+    return dict(value) if is_mapping(value) and not isinstance(value, dict) else value
 
 
 def _message(value: object) -> object:
-    """Make a fresh dict of a message, and refuse a role that the service does not take."""
+    """Make a dict of a message, and refuse a role that the service does not take."""
     value = _plain(value)
-    if not isinstance(value, dict):
+    if not is_dict(value):
         raise PydanticCustomError("message_type", "expected a dict or a message of an answer")
     role = value.get("role")
     if isinstance(role, str) and role in SENDABLE_ROLES:
         return value
+    roles = ", ".join(SENDABLE_ROLES)
     if role is None:
-        raise PydanticCustomError("role_missing", "a message needs a 'role': one of {roles}", _ROLES)
-    hint = _ROLE_HINTS.get(role) if isinstance(role, str) else None
+        raise PydanticCustomError("role_missing", "a message needs a 'role': one of {roles}", {"roles": roles})
+    advice = (isinstance(role, str) and _ROLE_HINTS.get(role)) or f"use one of {roles}"
     raise PydanticCustomError(
-        "role_unknown",
-        "role {role} cannot be sent; " + (hint or "use one of {roles}"),
-        {**_ROLES, "role": repr(role)},
+        "role_unknown", "role {role} cannot be sent; {advice}", {"role": repr(role), "advice": advice}
     )
 
 
-_ROLES = {"roles": ", ".join(SENDABLE_ROLES)}
-
 _Message: TypeAlias = Annotated[
-    Union[
-        SystemMessageParam,
-        UserMessageParam,
-        AssistantMessageParam,
-        FunctionMessageParam,
-    ],
+    SystemMessageParam | UserMessageParam | AssistantMessageParam | FunctionMessageParam,
     Field(discriminator="role"),
 ]
 
 
 def _function_call(value: object) -> object:
     value = _plain(value)
-    if isinstance(value, dict) and isinstance(value.get("name"), str):
-        return value
-    if value in ("auto", "none"):
+    if (is_dict(value) and isinstance(value.get("name"), str)) or value in ("auto", "none"):
         return value
     raise PydanticCustomError(
         "function_call", "expected 'auto', 'none' or {'name': ...}, got {got}", {"got": repr(value)}
@@ -93,7 +79,7 @@ def _function_call(value: object) -> object:
 
 def _response_format(value: object) -> object:
     value = _plain(value)
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+    if not is_dict(value) or not isinstance(value.get("type"), str):
         raise PydanticCustomError("response_format", "expected a dict with a 'type': text, json_schema or regex")
     kind = value["type"]
     if kind in ("json", "json_object"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import Collection, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 from pydantic import SecretStr
-from typing_extensions import TypeAlias, TypedDict
+from typing_extensions import TypedDict
 
 from .models import KnownModel
 from .request_options import QueryValue, TimeoutTypes
@@ -35,7 +35,7 @@ class ConnectionOptions(TypedDict, total=False):
     ssl_context: ssl.SSLContext
     """A ready TLS context, used as it is; the bundled root is not added to it."""
     proxy: str
-    """Address of a proxy: `http://`, `https://` or `socks5://`. Without it the usual variables of the environment count."""
+    """Address of a proxy: `http://`, `https://` or `socks5://`; without it the environment's usual variables count."""
     http2: bool | Literal["auto"]
     """Whether to speak HTTP/2; `"auto"`, the default, speaks HTTP/1.1 except where HTTP/2 is known to serve better."""
     timeout: TimeoutTypes

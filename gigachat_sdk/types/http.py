@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from .._constants import HIDDEN, SECRET_HEADERS
+from ._narrow import is_mapping
 
 _SECRET_QUERY_WORDS = ("token", "secret", "password", "credential", "key", "auth", "signature")
 
@@ -26,7 +27,7 @@ class Headers(Mapping[str, str]):
     def __init__(self, raw: Iterable[tuple[str | bytes, str | bytes]] | Mapping[str, str] = ()) -> None:
         # Folding the fields costs more than parsing a short answer, so it waits until somebody looks.
         self._raw: Iterable[tuple[str | bytes, str | bytes]] | None
-        self._raw = list(raw.items()) if isinstance(raw, Mapping) else raw
+        self._raw = list(raw.items()) if is_mapping(raw) else raw  # type: ignore[assignment]  # what is left is pairs
         self._fields: dict[str, str] = {}
 
     def _folded(self) -> dict[str, str]:

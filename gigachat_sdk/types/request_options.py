@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
-from typing_extensions import TypeAlias, TypedDict
+from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
     import httpx
 
 TimeoutTypes: TypeAlias = Union[float, "httpx.Timeout", None]
-QueryValue: TypeAlias = Union[str, int, float, bool, None, "list[str]"]
+QueryValue: TypeAlias = Union[str, int, float, bool, "list[str]", None]
 
 
 class RequestOptions(TypedDict, total=False):

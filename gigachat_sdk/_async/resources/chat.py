@@ -76,5 +76,5 @@ class AsyncCompletions:
         if not call.stream:
             return await session.transport.request(call, ChatCompletion, session.tokens)
         answer = await session.transport.exchange(call, session.tokens)
-        accumulator = ChatCompletionAccumulator()
-        return AsyncStream(answer, ChunkReader(ChatCompletionChunk, accumulator, answer.request, answer.response))
+        reader = ChunkReader(ChatCompletionChunk, ChatCompletionAccumulator(), answer.request, answer.response)
+        return AsyncStream(answer, reader)

@@ -77,5 +77,5 @@ class Completions:
         if not call.stream:
             return session.transport.request(call, ChatCompletion, session.tokens)
         answer = session.transport.exchange(call, session.tokens)
-        accumulator = ChatCompletionAccumulator()
-        return Stream(answer, ChunkReader(ChatCompletionChunk, accumulator, answer.request, answer.response))
+        reader = ChunkReader(ChatCompletionChunk, ChatCompletionAccumulator(), answer.request, answer.response)
+        return Stream(answer, reader)

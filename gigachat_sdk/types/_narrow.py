@@ -1,0 +1,32 @@
+"""Type guards for values of unknown origin: what `isinstance` leaves half typed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Say whether `value` is a mapping; its keys are checked where it matters."""
+    return isinstance(value, Mapping)
+
+
+def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
+    """Say whether `value` is a dict."""
+    return isinstance(value, dict)
+
+
+def is_sequence(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    """Say whether `value` is a list or a tuple."""
+    return isinstance(value, list | tuple)
+
+
+def is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
+    """Say whether `value` can be iterated over."""
+    return isinstance(value, Iterable)
+
+
+def is_path(value: object) -> TypeGuard[os.PathLike[str]]:
+    """Say whether `value` is a path object."""
+    return isinstance(value, os.PathLike)
