@@ -65,6 +65,7 @@ NAMES = {  # whole identifiers
     "__aexit__": "__exit__",
     "__aiter__": "__iter__",
     "__anext__": "__next__",
+    "handle_async_request": "handle_request",
     "aclose": "close",
     "aclosing": "closing",
     "aiter": "iter",

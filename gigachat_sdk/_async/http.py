@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Awaitable, Callable
+from functools import lru_cache, partial
 from typing import Any
+from urllib.request import getproxies
 
 import httpx
 
@@ -17,8 +20,11 @@ from .._tls import cached_context, refused_certificate_message, ssl_context
 from ..errors import APIConnectionError, APITimeoutError, ConfigurationError
 from ..types.http import Headers
 
-# An idle connection is kept for less than the 15 s after which the service closes it.
-_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=12.0)
+# A pool of httpcore closes idle connections above its keep-alive limit, and its work grows with their number squared.
+# So a pool serves few requests at a time, and more in flight open further pools. An idle connection is kept for less
+# than the 15 s after which the service closes it.
+_POOL_SIZE = 16
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=12.0)
 
 
 class AsyncFailure(Exception):
@@ -30,11 +36,26 @@ class AsyncFailure(Exception):
         self.outcome = outcome
 
 
+class _AsyncPool:
+    """One pool of connections and the requests that it has in flight (a set, since adding to one needs no lock)."""
+
+    __slots__ = ("aclose", "in_flight", "send")
+
+    def __init__(
+        self, send: Callable[[httpx.Request], Awaitable[httpx.Response]], aclose: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.send = send
+        self.aclose = aclose
+        self.in_flight: set[object] = set()
+
+
 class AsyncHTTPResponse:
     """An answer whose head has arrived."""
 
-    def __init__(self, response: httpx.Response, started: float) -> None:
+    def __init__(self, request: httpx.Request, response: httpx.Response, started: float, pool: _AsyncPool) -> None:
+        self._request = request  # not response.request: a given client may have sent another one
         self._response = response
+        self._pool = pool
         self._pieces: Any = None  # httpx's generator; typed as an iterator there, which cannot be closed
         self._started = started
         self.status_code: int = response.status_code
@@ -57,6 +78,8 @@ class AsyncHTTPResponse:
             return await self._response.aread()
         except (httpx.HTTPError, httpx.StreamError) as error:
             failure = _failure(error, str(self._response.url.host))
+        finally:
+            self._pool.in_flight.discard(self._request)
         await self.aclose()
         raise failure
 
@@ -95,6 +118,7 @@ class AsyncHTTPResponse:
 
     async def aclose(self) -> None:
         """Give the connection back, or close it where the body was not read to its end."""
+        self._pool.in_flight.discard(self._request)
         await self._response.aclose()
         if self._pieces is not None:
             await self._pieces.aclose()
@@ -106,7 +130,8 @@ class AsyncHTTP:
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
         self._given: httpx.AsyncClient | None = config.http_client
-        self._clients: AsyncLocal[httpx.AsyncClient] = AsyncLocal(_close)
+        self._given_pool = None if self._given is None else _through_client(self._given)
+        self._pools: AsyncLocal[list[_AsyncPool]] = AsyncLocal(_close)
         self.is_closed: bool = False
 
     async def send(
@@ -126,64 +151,79 @@ class AsyncHTTP:
         """
         if self.is_closed:
             raise ConfigurationError("this client is closed; make a new one, or use it inside its 'with' block")
-        client = self._given or self._clients.get(http2) or await self._make(http2=http2)
-        request = self._request(client, method, url, headers, body, timeout)
+        pool = await self._pool(http2=http2)
+        request = self._request(method, url, headers, body, timeout)
+        pool.in_flight.add(request)
+        response: httpx.Response | None = None
         started = time.perf_counter()
         try:
-            response = await client.send(request, stream=True, follow_redirects=False)
+            response = await pool.send(request)
+            return AsyncHTTPResponse(request, response, started, pool)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError) as error:
             failure = _failure(error, request.url.host)
-        else:
-            return AsyncHTTPResponse(response, started)
+        finally:
+            if response is None:
+                pool.in_flight.discard(request)
         raise failure
 
     def _request(
-        self,
-        client: httpx.AsyncClient,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        body: bytes | None,
-        timeout: httpx.Timeout,
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None, timeout: httpx.Timeout
     ) -> httpx.Request:
         extensions: dict[str, Any] = {"timeout": timeout.as_dict()}
         if self._given is not None:  # its own headers, cookies and parameters count
-            return client.build_request(method, url, headers=headers, content=body, extensions=extensions)
-        return httpx.Request(method, url, headers=headers, content=body, extensions=extensions)
+            return self._given.build_request(method, url, headers=headers, content=body, extensions=extensions)
+        return httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
 
-    async def _make(self, *, http2: bool) -> httpx.AsyncClient:
-        tls = self._config.tls
-        # Reading the usual roots takes milliseconds, too long for an event loop; it is done once a process.
-        context = cached_context(tls)
-        if context is None:
-            context = await async_in_thread(lambda: ssl_context(tls))
-        proxy = self._config.proxy
-        if http2:
-            guard_http2_logging()
-        verify: ssl.SSLContext = context
-        return await self._clients.add(
-            http2,
-            lambda: httpx.AsyncClient(
-                verify=verify,
-                http1=not http2 or not self._is_plain,
-                http2=http2,
-                limits=_LIMITS,
-                proxy=None if proxy is None else proxy.get_secret_value(),
-            ),
-        )
+    async def _pool(self, *, http2: bool) -> _AsyncPool:
+        """Return a pool with room for one more request; one over HTTP/2 has room for all."""
+        if self._given_pool is not None:
+            return self._given_pool
+        pools = self._pools.get(http2)
+        if pools is None:
+            tls = self._config.tls
+            if cached_context(tls) is None:  # reading the roots takes too long for an event loop; once a process
+                await async_in_thread(lambda: ssl_context(tls))
+            if http2:
+                guard_http2_logging()
+            pools = await self._pools.add(http2, list[_AsyncPool])
+        for pool in pools:
+            if http2 or len(pool.in_flight) < _POOL_SIZE:
+                return pool
+        pool = self._new_pool(http2=http2)
+        pools.append(pool)
+        return pool
 
-    @property
-    def _is_plain(self) -> bool:
-        return self._config.base_url.startswith("http:")
+    def _new_pool(self, *, http2: bool) -> _AsyncPool:
+        config = self._config
+        is_plain = config.base_url.startswith("http:")
+        context, http1 = ssl_context(config.tls), not (http2 and is_plain)  # without TLS nothing is negotiated
+        if config.proxy is None and getproxies():  # httpx's client knows which variable counts for which host
+            client = httpx.AsyncClient(verify=context, http1=http1, http2=http2, limits=_LIMITS)
+            return _through_client(client)
+        # Without one, its transport does all we need, at half the cost of the client around it.
+        proxy = None if config.proxy is None else config.proxy.get_secret_value()
+        transport = httpx.AsyncHTTPTransport(verify=context, http1=http1, http2=http2, limits=_LIMITS, proxy=proxy)
+        return _AsyncPool(transport.handle_async_request, transport.aclose)
 
     async def aclose(self) -> None:
         """Close all connections that this layer has made."""
         self.is_closed = True
-        await self._clients.aclose()
+        await self._pools.aclose()
 
 
-async def _close(client: httpx.AsyncClient) -> None:
-    await client.aclose()
+async def _close(pools: list[_AsyncPool]) -> None:
+    for pool in pools:
+        await pool.aclose()
+
+
+def _through_client(client: httpx.AsyncClient) -> _AsyncPool:
+    return _AsyncPool(partial(client.send, stream=True, follow_redirects=False), client.aclose)
+
+
+@lru_cache(maxsize=128)
+def _parsed(url: str) -> httpx.URL:
+    """Parse an address once; a client uses few."""
+    return httpx.URL(url)
 
 
 def _failure(error: Exception, host: str) -> AsyncFailure:

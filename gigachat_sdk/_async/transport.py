@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 import uuid
@@ -205,7 +206,8 @@ class AsyncTransport:
             logger.debug("%s %s: %s", request.method, request.url, failure.error)
         else:
             response = ResponseInfo(http.status_code, http.headers, http.elapsed, retries_taken, http.http_version)
-            logger.debug(
+            if logger.isEnabledFor(logging.DEBUG):  # looking up the request id costs more than parsing a short answer
+                logger.debug(
                 "%s %s: %d in %.3f s (request id %s)",
                 request.method, request.url, http.status_code, response.elapsed, response.request_id,
             )  # fmt: skip

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
+from urllib.request import getproxies
 
 import httpx
 
@@ -18,8 +21,11 @@ from .._tls import cached_context, refused_certificate_message, ssl_context
 from ..errors import APIConnectionError, APITimeoutError, ConfigurationError
 from ..types.http import Headers
 
-# An idle connection is kept for less than the 15 s after which the service closes it.
-_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=12.0)
+# A pool of httpcore closes idle connections above its keep-alive limit, and its work grows with their number squared.
+# So a pool serves few requests at a time, and more in flight open further pools. An idle connection is kept for less
+# than the 15 s after which the service closes it.
+_POOL_SIZE = 16
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=12.0)
 
 
 class Failure(Exception):
@@ -31,11 +37,24 @@ class Failure(Exception):
         self.outcome = outcome
 
 
+class _Pool:
+    """One pool of connections and the requests that it has in flight (a set, since adding to one needs no lock)."""
+
+    __slots__ = ("close", "in_flight", "send")
+
+    def __init__(self, send: Callable[[httpx.Request], httpx.Response], close: Callable[[], None]) -> None:
+        self.send = send
+        self.close = close
+        self.in_flight: set[object] = set()
+
+
 class HTTPResponse:
     """An answer whose head has arrived."""
 
-    def __init__(self, response: httpx.Response, started: float) -> None:
+    def __init__(self, request: httpx.Request, response: httpx.Response, started: float, pool: _Pool) -> None:
+        self._request = request  # not response.request: a given client may have sent another one
         self._response = response
+        self._pool = pool
         self._pieces: Any = None  # httpx's generator; typed as an iterator there, which cannot be closed
         self._started = started
         self.status_code: int = response.status_code
@@ -58,6 +77,8 @@ class HTTPResponse:
             return self._response.read()
         except (httpx.HTTPError, httpx.StreamError) as error:
             failure = _failure(error, str(self._response.url.host))
+        finally:
+            self._pool.in_flight.discard(self._request)
         self.close()
         raise failure
 
@@ -96,6 +117,7 @@ class HTTPResponse:
 
     def close(self) -> None:
         """Give the connection back, or close it where the body was not read to its end."""
+        self._pool.in_flight.discard(self._request)
         self._response.close()
         if self._pieces is not None:
             self._pieces.close()
@@ -107,7 +129,8 @@ class HTTP:
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
         self._given: httpx.Client | None = config.http_client
-        self._clients: Local[httpx.Client] = Local(_close)
+        self._given_pool = None if self._given is None else _through_client(self._given)
+        self._pools: Local[list[_Pool]] = Local(_close)
         self.is_closed: bool = False
 
     def send(
@@ -127,64 +150,79 @@ class HTTP:
         """
         if self.is_closed:
             raise ConfigurationError("this client is closed; make a new one, or use it inside its 'with' block")
-        client = self._given or self._clients.get(http2) or self._make(http2=http2)
-        request = self._request(client, method, url, headers, body, timeout)
+        pool = self._pool(http2=http2)
+        request = self._request(method, url, headers, body, timeout)
+        pool.in_flight.add(request)
+        response: httpx.Response | None = None
         started = time.perf_counter()
         try:
-            response = client.send(request, stream=True, follow_redirects=False)
+            response = pool.send(request)
+            return HTTPResponse(request, response, started, pool)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError) as error:
             failure = _failure(error, request.url.host)
-        else:
-            return HTTPResponse(response, started)
+        finally:
+            if response is None:
+                pool.in_flight.discard(request)
         raise failure
 
     def _request(
-        self,
-        client: httpx.Client,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        body: bytes | None,
-        timeout: httpx.Timeout,
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None, timeout: httpx.Timeout
     ) -> httpx.Request:
         extensions: dict[str, Any] = {"timeout": timeout.as_dict()}
         if self._given is not None:  # its own headers, cookies and parameters count
-            return client.build_request(method, url, headers=headers, content=body, extensions=extensions)
-        return httpx.Request(method, url, headers=headers, content=body, extensions=extensions)
+            return self._given.build_request(method, url, headers=headers, content=body, extensions=extensions)
+        return httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
 
-    def _make(self, *, http2: bool) -> httpx.Client:
-        tls = self._config.tls
-        # Reading the usual roots takes milliseconds, too long for an event loop; it is done once a process.
-        context = cached_context(tls)
-        if context is None:
-            context = in_thread(lambda: ssl_context(tls))
-        proxy = self._config.proxy
-        if http2:
-            guard_http2_logging()
-        verify: ssl.SSLContext = context
-        return self._clients.add(
-            http2,
-            lambda: httpx.Client(
-                verify=verify,
-                http1=not http2 or not self._is_plain,
-                http2=http2,
-                limits=_LIMITS,
-                proxy=None if proxy is None else proxy.get_secret_value(),
-            ),
-        )
+    def _pool(self, *, http2: bool) -> _Pool:
+        """Return a pool with room for one more request; one over HTTP/2 has room for all."""
+        if self._given_pool is not None:
+            return self._given_pool
+        pools = self._pools.get(http2)
+        if pools is None:
+            tls = self._config.tls
+            if cached_context(tls) is None:  # reading the roots takes too long for an event loop; once a process
+                in_thread(lambda: ssl_context(tls))
+            if http2:
+                guard_http2_logging()
+            pools = self._pools.add(http2, list[_Pool])
+        for pool in pools:
+            if http2 or len(pool.in_flight) < _POOL_SIZE:
+                return pool
+        pool = self._new_pool(http2=http2)
+        pools.append(pool)
+        return pool
 
-    @property
-    def _is_plain(self) -> bool:
-        return self._config.base_url.startswith("http:")
+    def _new_pool(self, *, http2: bool) -> _Pool:
+        config = self._config
+        is_plain = config.base_url.startswith("http:")
+        context, http1 = ssl_context(config.tls), not (http2 and is_plain)  # without TLS nothing is negotiated
+        if config.proxy is None and getproxies():  # httpx's client knows which variable counts for which host
+            client = httpx.Client(verify=context, http1=http1, http2=http2, limits=_LIMITS)
+            return _through_client(client)
+        # Without one, its transport does all we need, at half the cost of the client around it.
+        proxy = None if config.proxy is None else config.proxy.get_secret_value()
+        transport = httpx.HTTPTransport(verify=context, http1=http1, http2=http2, limits=_LIMITS, proxy=proxy)
+        return _Pool(transport.handle_request, transport.close)
 
     def close(self) -> None:
         """Close all connections that this layer has made."""
         self.is_closed = True
-        self._clients.close()
+        self._pools.close()
 
 
-def _close(client: httpx.Client) -> None:
-    client.close()
+def _close(pools: list[_Pool]) -> None:
+    for pool in pools:
+        pool.close()
+
+
+def _through_client(client: httpx.Client) -> _Pool:
+    return _Pool(partial(client.send, stream=True, follow_redirects=False), client.close)
+
+
+@lru_cache(maxsize=128)
+def _parsed(url: str) -> httpx.URL:
+    """Parse an address once; a client uses few."""
+    return httpx.URL(url)
 
 
 def _failure(error: Exception, host: str) -> Failure:

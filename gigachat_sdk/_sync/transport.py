@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 import uuid
@@ -206,7 +207,8 @@ class Transport:
             logger.debug("%s %s: %s", request.method, request.url, failure.error)
         else:
             response = ResponseInfo(http.status_code, http.headers, http.elapsed, retries_taken, http.http_version)
-            logger.debug(
+            if logger.isEnabledFor(logging.DEBUG):  # looking up the request id costs more than parsing a short answer
+                logger.debug(
                 "%s %s: %d in %.3f s (request id %s)",
                 request.method, request.url, http.status_code, response.elapsed, response.request_id,
             )  # fmt: skip
