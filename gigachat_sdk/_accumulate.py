@@ -45,9 +45,7 @@ class _ChoiceSoFar:
             self.has_content = True
         if choice.finish_reason is not None:
             self.finish_reason = choice.finish_reason
-        # Most chunks bring content alone, and adding up must cost less than reading them.
-        if len(delta.model_fields_set) > 1 or delta.content is None:
-            self._add_fields(delta)
+        self._add_fields(delta)
 
     def _add_fields(self, delta: ChoiceDelta) -> None:
         if delta.reasoning_content is not None:
@@ -89,8 +87,14 @@ class ChatCompletionAccumulator:
             so_far = self._choices.get(choice.index)
             if so_far is None:
                 so_far = self._choices[choice.index] = _ChoiceSoFar()
-            so_far.add(choice)
-        if not self._fields or chunk.usage is not None or chunk.model_extra:
+            delta = choice.delta
+            # Nearly every chunk brings content alone, and adding up must cost less than reading.
+            if delta.content is not None and len(delta.__pydantic_fields_set__) == 1 and choice.finish_reason is None:
+                so_far.content.write(delta.content)
+                so_far.has_content = True
+            else:
+                so_far.add(choice)
+        if chunk.usage is not None or chunk.__pydantic_extra__ or not self._fields:
             self._fields.update(
                 chunk.model_dump(exclude_unset=True, exclude_none=True, by_alias=True, exclude={"choices"})
             )

@@ -70,6 +70,7 @@ class ChunkReader(Generic[ChunkT]):
         self._validate = model.__pydantic_validator__.validate_json
         self._model = model
         self._accumulator = accumulator
+        self._add = accumulator.add
         self.request: RequestInfo = request
         self.response: ResponseInfo = response
         self.is_done: bool = False
@@ -80,16 +81,16 @@ class ChunkReader(Generic[ChunkT]):
         if data == DONE:
             self.is_done = True
             return None
-        if not data and name not in _ERROR_EVENTS:
+        if name in _ERROR_EVENTS:
+            return stream_error(_document(data), request=self.request, response=self.response)
+        if not data:
             return None
-        if name not in _ERROR_EVENTS:
-            try:
-                chunk: ChunkT = self._validate(data)
-            except pydantic.ValidationError as error:
-                return self._refused(data, _reason(error))
-            self._accumulator.add(chunk)
-            return attach(chunk, self.response)
-        return stream_error(_document(data), request=self.request, response=self.response)
+        try:
+            chunk: ChunkT = self._validate(data)
+        except pydantic.ValidationError as error:
+            return self._refused(data, _reason(error))
+        self._add(chunk)
+        return attach(chunk, self.response)
 
     def _refused(self, data: bytes, reason: str) -> StreamError:
         document: Any = _document(data)

@@ -90,7 +90,10 @@ class AsyncHTTPResponse:
             AsyncFailure: The body was cut, or time ran out.
         """
         if self._pieces is None:
-            self._pieces = self._response.aiter_bytes()
+            is_encoded = "content-encoding" in self._response.headers
+            # httpx's own iteration adds two layers of generators that only decoding needs.
+            stream: Any = self._response.aiter_bytes() if is_encoded else self._response.stream
+            self._pieces = stream.__aiter__()
         try:
             piece: bytes = await self._pieces.__anext__()
         except StopAsyncIteration:

@@ -41,6 +41,7 @@ class AsyncStream(Generic[ChunkT]):
         self._decoder = EventDecoder()
         self._events: deque[Event] = deque()
         self._is_closed = False
+        self._next_piece = answer.http.next_piece
 
     @property
     def response(self) -> ResponseInfo:
@@ -56,11 +57,12 @@ class AsyncStream(Generic[ChunkT]):
         return self
 
     async def __anext__(self) -> ChunkT:
+        events, read = self._events, self._reader.read
         while not self._is_closed:
-            while self._events:
-                result = self._reader.read(self._events.popleft())
+            while events:
+                result = read(events.popleft())
                 if result is not None:
-                    if isinstance(result, StreamError):
+                    if isinstance(result, Exception):
                         await self.aclose()
                         raise result
                     return result
@@ -68,25 +70,26 @@ class AsyncStream(Generic[ChunkT]):
                     self._is_closed = True
                     await self._answer.http.finish()
                     raise StopAsyncIteration
-            error = await self._receive()
-            if error is not None:
-                await self.aclose()
-                raise error
+            try:
+                piece = await self._next_piece()
+                if piece is not None:
+                    events.extend(self._decoder.feed(piece))
+                    continue
+            except (AsyncFailure, EventTooLargeError) as failure:
+                error = self._error(failure)
+            else:
+                events.extend(self._decoder.finish())
+                if events:
+                    continue
+                error = self._reader.interrupted("the service closed the connection")
+            await self.aclose()
+            raise error
         raise StopAsyncIteration
 
-    async def _receive(self) -> StreamError | None:
-        """Wait for more events; return the error where none can come."""
-        try:
-            piece = await self._answer.http.next_piece()
-            if piece is not None:
-                self._events.extend(self._decoder.feed(piece))
-                return None
-        except AsyncFailure as failure:
+    def _error(self, failure: AsyncFailure | EventTooLargeError) -> StreamError:
+        if isinstance(failure, AsyncFailure):
             return self._reader.interrupted(failure.error.message)
-        except EventTooLargeError as error:
-            return self._reader.unreadable(str(error))
-        self._events.extend(self._decoder.finish())
-        return None if self._events else self._reader.interrupted("the service closed the connection")
+        return self._reader.unreadable(str(failure))
 
     async def aclose(self) -> None:
         """Give the connection back at once; what has not been read is lost."""

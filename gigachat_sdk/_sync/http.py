@@ -89,7 +89,10 @@ class HTTPResponse:
             Failure: The body was cut, or time ran out.
         """
         if self._pieces is None:
-            self._pieces = self._response.iter_bytes()
+            is_encoded = "content-encoding" in self._response.headers
+            # httpx's own iteration adds two layers of generators that only decoding needs.
+            stream: Any = self._response.iter_bytes() if is_encoded else self._response.stream
+            self._pieces = stream.__iter__()
         try:
             piece: bytes = self._pieces.__next__()
         except StopIteration:

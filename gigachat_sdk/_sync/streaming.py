@@ -42,6 +42,7 @@ class Stream(Generic[ChunkT]):
         self._decoder = EventDecoder()
         self._events: deque[Event] = deque()
         self._is_closed = False
+        self._next_piece = answer.http.next_piece
 
     @property
     def response(self) -> ResponseInfo:
@@ -57,11 +58,12 @@ class Stream(Generic[ChunkT]):
         return self
 
     def __next__(self) -> ChunkT:
+        events, read = self._events, self._reader.read
         while not self._is_closed:
-            while self._events:
-                result = self._reader.read(self._events.popleft())
+            while events:
+                result = read(events.popleft())
                 if result is not None:
-                    if isinstance(result, StreamError):
+                    if isinstance(result, Exception):
                         self.close()
                         raise result
                     return result
@@ -69,25 +71,26 @@ class Stream(Generic[ChunkT]):
                     self._is_closed = True
                     self._answer.http.finish()
                     raise StopIteration
-            error = self._receive()
-            if error is not None:
-                self.close()
-                raise error
+            try:
+                piece = self._next_piece()
+                if piece is not None:
+                    events.extend(self._decoder.feed(piece))
+                    continue
+            except (Failure, EventTooLargeError) as failure:
+                error = self._error(failure)
+            else:
+                events.extend(self._decoder.finish())
+                if events:
+                    continue
+                error = self._reader.interrupted("the service closed the connection")
+            self.close()
+            raise error
         raise StopIteration
 
-    def _receive(self) -> StreamError | None:
-        """Wait for more events; return the error where none can come."""
-        try:
-            piece = self._answer.http.next_piece()
-            if piece is not None:
-                self._events.extend(self._decoder.feed(piece))
-                return None
-        except Failure as failure:
+    def _error(self, failure: Failure | EventTooLargeError) -> StreamError:
+        if isinstance(failure, Failure):
             return self._reader.interrupted(failure.error.message)
-        except EventTooLargeError as error:
-            return self._reader.unreadable(str(error))
-        self._events.extend(self._decoder.finish())
-        return None if self._events else self._reader.interrupted("the service closed the connection")
+        return self._reader.unreadable(str(failure))
 
     def close(self) -> None:
         """Give the connection back at once; what has not been read is lost."""
