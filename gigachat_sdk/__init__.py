@@ -26,7 +26,6 @@ from ._sync.auth import (
 )
 from ._sync.client import Client, ClientOptions
 from ._sync.streaming import Stream
-from ._token import AccessToken
 from ._version import __version__
 from .errors import (
     APIConnectionError,
@@ -52,6 +51,7 @@ from .errors import (
 )
 from .stores import MemoryTokenStore, TokenStore
 from .types import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, ChatCompletionRequest, Model, ModelList
+from .types.tokens import AccessToken
 
 __all__ = [
     "DEFAULT_AUTH_URL",

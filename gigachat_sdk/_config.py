@@ -26,10 +26,11 @@ from ._constants import (
 from ._request import check_headers, check_query
 from ._retry import RetryPolicy
 from ._tls import TLSConfig
-from ._token import AccessToken, check_credentials, check_header_value
+from ._token import check_credentials, check_header_value
 from .errors import ConfigurationError, ConfigurationTypeError, MissingCredentialsError
 from .types._narrow import is_path
 from .types.http import scrub_url
+from .types.tokens import AccessToken
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ _HTTP_PARTS = (
     "proxy",
     "http2",
 )
+Timeout = httpx.Timeout
 _DEFAULT_TIMEOUT = httpx.Timeout(DEFAULT_TIMEOUT, connect=DEFAULT_CONNECT_TIMEOUT)
 _PATHS = ("ca_bundle_file", "cert_file", "key_file")
 

@@ -8,34 +8,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass, field
 from enum import Enum
 
 from ._constants import EARLY_REFRESH, EXPIRY_MARGIN
 from .errors import ConfigurationError, ConfigurationTypeError
+from .types.tokens import AccessToken
 
 # 1e11 seconds is the year 5138, 1e11 milliseconds is 1973: no token of either unit lies on the wrong side.
 _MILLISECONDS_FROM = 1e11
-
-
-@dataclass(frozen=True)
-class AccessToken:
-    """A token that the API accepts; its repr hides the value.
-
-    Attributes:
-        value: What stands after `Bearer`.
-        expires_at: When it ends, in Unix seconds; None for never, or not known.
-
-    Example:
-        >>> AccessToken("eyJjdHki...", expires_at=1706026848.841)
-        AccessToken(value=[hidden], expires_at=1706026848.841)
-    """
-
-    value: str = field(repr=False)
-    expires_at: float | None = None
-
-    def __repr__(self) -> str:
-        return f"AccessToken(value=[hidden], expires_at={self.expires_at})"
 
 
 class Freshness(Enum):

@@ -10,7 +10,7 @@ import threading
 from typing import Protocol, runtime_checkable
 
 from ._concurrency import AsyncLock, Lock
-from ._token import AccessToken
+from .types.tokens import AccessToken
 
 
 @runtime_checkable

@@ -38,12 +38,13 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
         }
     ),
     ("_concurrency",),
-    ("_http",),
     ("stores", "limits"),
     *(
         (
-            f"{tree}.auth",
+            f"{tree}.http",
             f"{tree}.transport",
+            f"{tree}.auth",
+            f"{tree}.session",
             f"{tree}.streaming",
             f"{tree}.tools",
             f"{tree}.resources",
@@ -60,10 +61,12 @@ PURE = frozenset({"_version", "_constants", "types", "errors"}.union(*(f for f i
 
 # What only some may import. `httpx` in few places keeps a later move of the HTTP layer cheap; the written tree waits,
 # locks and shields through `_concurrency`, so that its sync half can be generated.
-LOOPS = frozenset({"_concurrency", "_http", "stores", "limits", "testing", "cli"})
+HTTP = frozenset({"_async.http", "_sync.http"})
+LOOPS = frozenset({"_concurrency", "stores", "limits", "testing", "cli"})
 USERS_OF: dict[str, frozenset[str]] = {
-    "httpx": frozenset({"types.request_options", "_config", "_http", "testing", "cli"}),  # the first two for `Timeout`
-    "httpcore": frozenset({"_http"}),
+    # types and `_config` for `Timeout`, `_tls` for its roots, the clients for the type of `http_client`
+    "httpx": HTTP | {"types.request_options", "_config", "_tls", "_async.client", "_sync.client", "testing", "cli"},
+    "httpcore": HTTP,
     "h11": frozenset({"testing"}),
     "h2": frozenset({"testing"}),
     "anyio": LOOPS,
@@ -71,7 +74,7 @@ USERS_OF: dict[str, frozenset[str]] = {
     "sniffio": LOOPS,
     "threading": LOOPS,
     "trio": LOOPS,
-    "socket": frozenset({"_http", "testing", "cli"}),
+    "socket": HTTP | {"_concurrency", "testing", "cli"},
     "pytest": frozenset({"testing"}),
 }
 EXTRAS = frozenset({"click", "hypercorn", "redis", "rich", "starlette", "trustme"})
@@ -263,7 +266,7 @@ IN_LOOPS = ", ".join(sorted(LOOPS))
             ["types.v2.chat:2: gigachat_sdk.errors is further up"],
         ),
         ("_retry", "from ._options import x\nfrom ._token import y", []),
-        ("_retry", "from ._http import x", ["_retry:1: gigachat_sdk._http is further up"]),
+        ("_retry", "from ._concurrency import x", ["_retry:1: gigachat_sdk._http is further up"]),
         ("_async.resources.chat", "from ..transport import x\nfrom ..._concurrency import y\nfrom ._base import z", []),
         (
             "_async.transport",
@@ -282,8 +285,8 @@ IN_LOOPS = ", ".join(sorted(LOOPS))
             [],
         ),
         ("cli.main", "from ..testing import x\nimport click", []),
-        ("_http", "import httpx\nimport httpcore", []),
-        ("_tls", "import httpx", ["_tls:1: httpx is for _config, _http, cli, testing, types.request_options"]),
+        ("_async.http", "import httpx\nimport httpcore", []),
+        ("_retry", "import httpx", ["_retry:1: httpx is for " + ", ".join(sorted(USERS_OF["httpx"]))]),
         ("types.request_options", "import httpx", []),
         ("_retry", "from random import Random\nimport threading", [f"_retry:2: threading is for {IN_LOOPS}"]),
         ("_async.auth", "import anyio", [f"_async.auth:1: anyio is for {IN_LOOPS}"]),

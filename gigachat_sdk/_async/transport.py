@@ -10,15 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-import httpx
-
 from .._concurrency import async_sleep
-from .._config import ClientConfig, check_timeout
+from .._config import ClientConfig, Timeout, check_timeout
 from .._logging import logger
 from .._request import USER_AGENT, Call, SentHeaders, merge_headers, query_string
 from .._response import parse
 from .._retry import Outcome, RetryPolicy, decide, parse_retry_after
-from .._token import AccessToken
 from ..errors import (
     APIError,
     APIResponseValidationError,
@@ -30,6 +27,7 @@ from ..errors import (
 )
 from ..types._base import ResponseModel
 from ..types.http import Headers, RequestInfo, ResponseInfo, scrub_url
+from ..types.tokens import AccessToken
 from .http import AsyncFailure, AsyncHTTP, AsyncHTTPResponse
 
 ModelT = TypeVar("ModelT", bound=ResponseModel)
@@ -74,7 +72,7 @@ class _Plan:
     call: Call
     url: str
     headers: SentHeaders
-    timeout: httpx.Timeout
+    timeout: Timeout
     policy: RetryPolicy
     is_http2: bool
     is_authorized_by_user: bool  # an Authorization header of the user's own, or its removal, wins over any token

@@ -21,7 +21,6 @@ from .._constants import (
 from .._logging import logger
 from .._request import Call, oauth_call, password_call
 from .._token import (
-    AccessToken,
     Freshness,
     check_credentials,
     check_header_value,
@@ -32,7 +31,7 @@ from .._token import (
 from ..errors import APIError, ConfigurationTypeError, GigaChatError
 from ..stores import TokenStore, process_store
 from ..types.client_options import ConnectionOptions
-from ..types.tokens import TokenAnswer
+from ..types.tokens import AccessToken, TokenAnswer
 from .http import HTTP
 from .transport import Transport
 

@@ -14,7 +14,7 @@ from .models import KnownModel
 from .request_options import QueryValue, TimeoutTypes
 
 if TYPE_CHECKING:
-    from .._token import AccessToken
+    from .tokens import AccessToken
 
 PathType: TypeAlias = Union[str, "PathLike[str]"]
 

@@ -1,12 +1,33 @@
-"""Answers of the two token endpoints, in the one shape that is used further on."""
+"""Tokens: as the two endpoints answer them, and in the one shape that is used further on."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import AliasChoices, Field
 
 from ._base import ResponseModel
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """A token that the API accepts; its repr hides the value.
+
+    Attributes:
+        value: What stands after `Bearer`.
+        expires_at: When it ends, in Unix seconds; None for never, or not known.
+
+    Example:
+        >>> AccessToken("eyJjdHki...", expires_at=1706026848.841)
+        AccessToken(value=[hidden], expires_at=1706026848.841)
+    """
+
+    value: str = field(repr=False)
+    expires_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"AccessToken(value=[hidden], expires_at={self.expires_at})"
 
 
 class TokenAnswer(ResponseModel):

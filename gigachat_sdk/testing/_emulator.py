@@ -1,0 +1,297 @@
+"""The public face of the emulator: `Emulator`."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import Self
+
+from gigachat_sdk.testing._app import App
+from gigachat_sdk.testing._replies import Reply
+from gigachat_sdk.testing._server import HOST, Certificates, Server
+from gigachat_sdk.testing._state import OAUTH_PATH, AnswerSource, Handler, RecordedRequest, Settings, State
+
+if TYPE_CHECKING:
+    from gigachat_sdk import AsyncClient, Client
+
+_CREDENTIALS = "NmIxZDBkNmUtZmY0NC00YjQ4LTkyZWEtOGZiOTc5NjkwM2VhOjRjNDk5NGJiLTFkNWEtNGIxZC1hYzE1LWZkNTAzNjk1MDI1Mg=="
+
+
+class Emulator:
+    """The GigaChat API on a loopback port of this process, for tests without a key and without a network.
+
+    It checks requests as the service does, answers in the service's own shapes, and always gives the same answer to
+    the same question. Replies can be scripted; everything received is kept. It runs in a daemon thread and is a
+    context manager; its methods can be called from any thread. Stopped, it can be started again: it keeps its port,
+    tokens and requests.
+
+    Args:
+        https: Serve over TLS, with a certificate authority made for this emulator; see `ca_bundle_file`.
+        port: The port to listen on; 0 takes a free one.
+        http2: Offer HTTP/2 over TLS.
+        limits: Keep the documented size limits (a body over 80 MB is refused with 413).
+        credentials: The authorization key that is taken; by default a made-up one.
+        scope: The scope that the key belongs to.
+        user: User name for `POST /v1/token`.
+        password: Password for `POST /v1/token`.
+        token_lifetime: Seconds that a token lives, by `clock`.
+        oauth_delay: Seconds that the token endpoint takes to issue a token.
+        concurrency: How many chat requests may be in flight; one more is refused with 429. None for any number.
+        clock: Gives the Unix time in seconds, for tokens, `created` and `received_at`.
+        client_ca: File with the CA certificates (PEM) of clients. With it a client certificate is required, and a
+            call may come without a token.
+
+    Raises:
+        ValueError: `client_ca` without `https`.
+
+    Example:
+        >>> import httpx
+        >>> with Emulator() as emulator:
+        ...     headers = {"Authorization": f"Bearer {emulator.issue_token()}"}
+        ...     httpx.get(f"{emulator.base_url}/models/GigaChat", headers=headers).json()["type"]
+        'chat'
+    """
+
+    def __init__(
+        self,
+        *,
+        https: bool = False,
+        port: int = 0,
+        http2: bool = True,
+        limits: bool = True,
+        credentials: str | None = None,
+        scope: str = "GIGACHAT_API_PERS",
+        user: str = "user",
+        password: str = "password",  # noqa: S107 - of a made-up account
+        token_lifetime: float = 1800.0,
+        oauth_delay: float = 0.0,
+        concurrency: int | None = None,
+        clock: Callable[[], float] = time.time,
+        client_ca: str | Path | None = None,
+    ) -> None:
+        if client_ca is not None and not https:
+            raise ValueError("client_ca needs https=True: client certificates are a part of TLS")
+        self._https = https
+        self._port = port
+        self._http2 = http2
+        self._client_ca = None if client_ca is None else str(client_ca)
+        self._certificates: Certificates | None = None
+        self._ca_file: Path | None = None
+        self._server: Server | None = None
+        self._state = State(
+            Settings(
+                credentials=_CREDENTIALS if credentials is None else credentials,
+                scope=scope,
+                user=user,
+                password=password,
+                token_lifetime=token_lifetime,
+                oauth_delay=oauth_delay,
+                concurrency=concurrency,
+                limits=limits,
+                mutual_tls=client_ca is not None,
+                clock=clock,
+            )
+        )
+
+    # ---- running ----
+
+    def start(self) -> None:
+        """Start serving; returns when the port is open.
+
+        Raises:
+            RuntimeError: It runs already.
+            OSError: The port is taken, or `client_ca` can't be read.
+        """
+        if self._server is not None:
+            raise RuntimeError("the emulator is running already")
+        context = None
+        if self._https:
+            self._certificates = self._certificates or Certificates()
+            context = self._certificates.server_context(http2=self._http2, client_ca=self._client_ca)
+            self._ca_file = self._certificates.write_ca()
+        try:
+            self._server = Server(App(self._state), port=self._port, context=context)
+        except BaseException:
+            self.stop()
+            raise
+        self._port = self._server.port
+
+    def stop(self) -> None:
+        """Close the port and every connection at once; returns when the thread has ended. Does nothing twice."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+        file, self._ca_file = self._ca_file, None
+        if file is not None:
+            file.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<Emulator {self._origin if self._port else 'not started'}>"
+
+    # ---- where it is, and who may call ----
+
+    @property
+    def _origin(self) -> str:
+        if not self._port:
+            raise RuntimeError("the emulator has no address before its start")
+        return f"{'https' if self._https else 'http'}://{HOST}:{self._port}"
+
+    @property
+    def base_url(self) -> str:
+        """The address for a client's `base_url`; stays after `stop`.
+
+        Raises:
+            RuntimeError: It was never started.
+        """
+        return f"{self._origin}/v1"
+
+    @property
+    def auth_url(self) -> str:
+        """The address for a client's `auth_url`; stays after `stop`.
+
+        Raises:
+            RuntimeError: It was never started.
+        """
+        return f"{self._origin}{OAUTH_PATH}"
+
+    @property
+    def ca_bundle_file(self) -> str | None:
+        """Path to the CA certificate (PEM) that clients must trust; None over plain HTTP and while not running."""
+        return None if self._ca_file is None else str(self._ca_file)
+
+    @property
+    def credentials(self) -> str:
+        """The authorization key that is taken."""
+        return self._state.settings.credentials
+
+    @property
+    def scope(self) -> str:
+        """The scope that the key belongs to."""
+        return self._state.settings.scope
+
+    # ---- what it got ----
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """The requests received so far, oldest first; a list of the caller's own."""
+        return self._state.requests()
+
+    def requests_to(self, path: str) -> list[RecordedRequest]:
+        """Give the requests received for one path, oldest first.
+
+        Args:
+            path: A path such as `"/v1/models"`; it stands for `"/api/v1/models"` too.
+        """
+        return self._state.requests(path)
+
+    @property
+    def oauth_requests(self) -> int:
+        """How many requests came to the token endpoint, refused ones included."""
+        return len(self._state.requests(OAUTH_PATH))
+
+    @property
+    def in_flight(self) -> int:
+        """How many chat requests are being answered, the last piece of the answer not sent yet."""
+        return self._state.in_flight
+
+    @property
+    def max_in_flight(self) -> int:
+        """The most chat requests that were there at one time, those refused for it included."""
+        return self._state.max_in_flight
+
+    # ---- what it says ----
+
+    def reply(self, path: str, *replies: Reply, method: str = "POST", times: int = 1) -> None:
+        """Queue replies to the next requests for a path; after them the normal behaviour returns.
+
+        An API call is authorized first, and takes its place among the requests in flight. At the token endpoint the
+        reply goes out where a token would be issued.
+
+        Args:
+            path: A path such as `"/v1/chat/completions"` or `"/api/v2/oauth"`; it need not be one that is served.
+            replies: What to answer, in this order.
+            method: HTTP method.
+            times: How often the whole sequence is given.
+
+        Example:
+            >>> emulator = Emulator()
+            >>> emulator.reply("/v1/chat/completions", Reply.error(500, "Internal Server Error"), times=2)
+        """
+        self._state.script(method, path, replies * times)
+
+    def on(self, path: str, handler: Handler | None, *, method: str = "POST") -> None:
+        """Let a function answer the requests for a path that find no queued reply.
+
+        Args:
+            path: As for `reply`.
+            handler: Gets the request; returns a reply, or None for the normal behaviour. It runs on the server's
+                thread and must not block. None takes the handler away.
+            method: HTTP method.
+        """
+        self._state.handle(method, path, handler)
+
+    def answer(self, source: AnswerSource | None) -> None:
+        """Say what chat answers from now on, within the usual frame (usage, streaming, `max_tokens`).
+
+        Args:
+            source: A text; an assistant message as a dict, which may hold a `function_call`; or a function that
+                gets the request's JSON and returns one of these. None returns to the answer derived from the request.
+
+        Example:
+            >>> emulator = Emulator()
+            >>> emulator.answer("Привет!")
+            >>> emulator.answer({"function_call": {"name": "weather", "arguments": {"place": "Тула"}}})
+            >>> emulator.answer(lambda request: request["messages"][-1]["content"].upper())
+        """
+        self._state.answer = source
+
+    # ---- tokens ----
+
+    def issue_token(self) -> str:
+        """Make a valid access token without a request."""
+        return self._state.issue_token().value
+
+    def revoke_tokens(self) -> None:
+        """End all tokens issued so far: calls with them get a 401."""
+        self._state.revoke_tokens()
+
+    # ---- clients ----
+
+    def client(self, **kwargs: Any) -> "Client":
+        """Make a `gigachat_sdk.Client` for this emulator. Close it before the emulator stops.
+
+        Args:
+            kwargs: Arguments of the client; they win over the emulator's address, key and certificate.
+        """
+        from gigachat_sdk import Client
+
+        return Client(**self._client_arguments(kwargs))
+
+    def async_client(self, **kwargs: Any) -> "AsyncClient":
+        """Make a `gigachat_sdk.AsyncClient` for this emulator; see `client`.
+
+        Args:
+            kwargs: Arguments of the client; they win over the emulator's address, key and certificate.
+        """
+        from gigachat_sdk import AsyncClient
+
+        return AsyncClient(**self._client_arguments(kwargs))
+
+    def _client_arguments(self, given: dict[str, Any]) -> dict[str, Any]:
+        arguments: dict[str, Any] = {"base_url": self.base_url, "auth_url": self.auth_url}
+        if not given.keys() & {"token_manager", "user"}:
+            arguments |= {"credentials": self.credentials, "scope": self.scope}
+        if self._https and not given.keys() & {"http_client", "ssl_context"}:
+            arguments["ca_bundle_file"] = self.ca_bundle_file
+        return arguments | given

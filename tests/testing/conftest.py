@@ -1,0 +1,54 @@
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from gigachat_sdk.testing import Emulator
+
+
+class Clock:
+    """A clock that a test turns by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def emulator(clock: Clock) -> Iterator[Emulator]:
+    with Emulator(clock=clock) as running:
+        yield running
+
+
+def open_client(emulator: Emulator, *, http2: bool = False, **kwargs: Any) -> httpx.Client:
+    """Make an httpx client that trusts the emulator and has a token of it."""
+    verify = ssl.create_default_context(cafile=emulator.ca_bundle_file) if emulator.ca_bundle_file else False
+    kwargs.setdefault("headers", {"Authorization": f"Bearer {emulator.issue_token()}"})
+    return httpx.Client(base_url=emulator.base_url, verify=verify, http2=http2, trust_env=False, **kwargs)
+
+
+@pytest.fixture
+def http(emulator: Emulator) -> Iterator[httpx.Client]:
+    with open_client(emulator) as client:
+        yield client
+
+
+@pytest.fixture
+def ask(http: httpx.Client) -> Callable[..., httpx.Response]:
+    """Send a chat request: a text or messages, and other members of the body."""
+
+    def send(messages: Any = "Привет", **members: Any) -> httpx.Response:
+        if isinstance(messages, str):
+            messages = [{"role": "user", "content": messages}]
+        return http.post("/chat/completions", json={"model": "GigaChat", "messages": messages, **members})
+
+    return send
