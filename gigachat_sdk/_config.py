@@ -76,7 +76,10 @@ class Arguments:
     """The settings given to a client by name, secrets wrapped; its repr hides them."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        self._given = {name: _wrapped(name, value) for name, value in given.items()}
+        # None means "not given", except for a timeout, where it means "no limit".
+        self._given = {
+            name: _wrapped(name, value) for name, value in given.items() if value is not None or name == "timeout"
+        }
 
     def __contains__(self, name: str) -> bool:
         return name in self._given

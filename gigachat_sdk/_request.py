@@ -323,3 +323,12 @@ def merge_headers(*layers: Mapping[str, str | None]) -> SentHeaders:
         for name, value in layer.items():
             merged[name.lower()] = (name, value)
     return SentHeaders({name: value for name, value in merged.values() if value is not None})
+
+
+def hide_authorization(content: bytes, headers: Mapping[str, str]) -> bytes:
+    """Take our own authorization out of an error body: some proxies show the request that they refuse."""
+    for name, value in headers.items():
+        secret = value.rpartition(" ")[2].encode()
+        if name.lower() == "authorization" and secret:
+            content = content.replace(secret, HIDDEN.encode())
+    return content

@@ -33,7 +33,7 @@ from typing import Any, Generic, TypeVar
 
 from ._constants import KNOWN_SCOPES
 from .types._narrow import is_mapping
-from .types.http import RequestInfo, ResponseInfo
+from .types.http import RequestInfo, ResponseInfo, scrub_url
 
 PartialT = TypeVar("PartialT")
 
@@ -293,7 +293,7 @@ def status_error(
     said = _what_it_says(body)
     place = f"{request.method} {request.url}"
     if 300 <= status < 400:
-        target = response.headers.get("location", "nowhere")
+        target = scrub_url(response.headers.get("location", "nowhere"))
         return APIStatusError(
             f"{status} for {place}: the service redirects to {target}, and redirects are not followed; "
             "set base_url (or auth_url) to the address it names",

@@ -24,9 +24,9 @@ from .transport import AsyncTransport
 class AsyncClientOptions(BaseClientOptions, total=False):
     """Every keyword of `AsyncClient(...)`; the sync and async clients differ in the parts they take."""
 
-    token_manager: AsyncTokenManager
+    token_manager: AsyncTokenManager | None
     """Where tokens come from, instead of the ways above."""
-    http_client: httpx.AsyncClient
+    http_client: httpx.AsyncClient | None
     """A configured HTTP client, used for everything and closed by whoever made it."""
 
 

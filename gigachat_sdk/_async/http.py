@@ -77,7 +77,7 @@ class AsyncHTTPResponse:
         try:
             return await self._response.aread()
         except (httpx.HTTPError, httpx.StreamError) as error:
-            failure = _failure(error, str(self._response.url.host))
+            failure = _failure(error, self._request.url.host)
         finally:
             self._pool.in_flight.discard(self._request)
         await self.aclose()
@@ -99,7 +99,7 @@ class AsyncHTTPResponse:
         except StopAsyncIteration:
             return None
         except (httpx.HTTPError, httpx.StreamError) as error:
-            failure = _failure(error, str(self._response.url.host))
+            failure = _failure(error, self._request.url.host)
         else:
             return piece
         raise failure
@@ -123,7 +123,7 @@ class AsyncHTTPResponse:
         """Give the connection back, or close it where the body was not read to its end."""
         self._pool.in_flight.discard(self._request)
         await self._response.aclose()
-        if self._pieces is not None:
+        if hasattr(self._pieces, "aclose"):  # a transport of the user's may give a plain iterator
             await self._pieces.aclose()
 
 

@@ -25,9 +25,9 @@ from .transport import Transport
 class ClientOptions(BaseClientOptions, total=False):
     """Every keyword of `Client(...)`; the sync and sync clients differ in the parts they take."""
 
-    token_manager: TokenManager
+    token_manager: TokenManager | None
     """Where tokens come from, instead of the ways above."""
-    http_client: httpx.Client
+    http_client: httpx.Client | None
     """A configured HTTP client, used for everything and closed by whoever made it."""
 
 

@@ -76,7 +76,7 @@ class HTTPResponse:
         try:
             return self._response.read()
         except (httpx.HTTPError, httpx.StreamError) as error:
-            failure = _failure(error, str(self._response.url.host))
+            failure = _failure(error, self._request.url.host)
         finally:
             self._pool.in_flight.discard(self._request)
         self.close()
@@ -98,7 +98,7 @@ class HTTPResponse:
         except StopIteration:
             return None
         except (httpx.HTTPError, httpx.StreamError) as error:
-            failure = _failure(error, str(self._response.url.host))
+            failure = _failure(error, self._request.url.host)
         else:
             return piece
         raise failure
@@ -122,7 +122,7 @@ class HTTPResponse:
         """Give the connection back, or close it where the body was not read to its end."""
         self._pool.in_flight.discard(self._request)
         self._response.close()
-        if self._pieces is not None:
+        if hasattr(self._pieces, "close"):  # a transport of the user's may give a plain iterator
             self._pieces.close()
 
 

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from .._concurrency import sleep
 from .._config import ClientConfig, Timeout, check_timeout
 from .._logging import logger
-from .._request import USER_AGENT, Call, SentHeaders, merge_headers, query_string
+from .._request import USER_AGENT, Call, SentHeaders, hide_authorization, merge_headers, query_string
 from .._response import parse
 from .._retry import Outcome, RetryPolicy, decide, parse_retry_after
 from ..errors import (
@@ -114,15 +114,18 @@ class Transport:
         if plan.is_authorized_by_user:
             tokens = None
         retries_taken = 0
-        refused_token: AccessToken | None = None
+        token: AccessToken | None = None
+        renewed: AccessToken | None = None
+        has_renewed = False
         while True:
-            token = tokens.get_token() if tokens is not None else None
+            if tokens is not None:
+                token, renewed = renewed or tokens.get_token(), None
             result = self._attempt(plan, token, retries_taken)
             if isinstance(result, Answer):
                 return result
-            if isinstance(result.error, AuthenticationError) and tokens is not None and token is not None:
-                if refused_token is None:
-                    refused_token = token
+            if tokens is not None and token is not None and isinstance(result.error, AuthenticationError):
+                if not has_renewed:
+                    has_renewed = True
                     tokens.invalidate(token)
                     renewed = tokens.get_token()
                     if renewed is not None and renewed.value != token.value:
@@ -148,9 +151,8 @@ class Transport:
         config, options = self.config, call.options
         is_absolute = "://" in call.path
         url = call.path if is_absolute else config.base_url + call.path
-        default_headers: Mapping[str, str | None] = (
-            {} if is_absolute else config.default_headers
-        )  # meant for the API, not for the auth host
+        # The user's defaults are meant for the API, not for the auth host.
+        default_headers: Mapping[str, str | None] = {} if is_absolute else config.default_headers
         layers = [self._stream_headers if call.stream else self._headers, default_headers]
         if call.content_type is not None:
             layers.insert(1, {"Content-Type": call.content_type})
@@ -193,28 +195,24 @@ class Transport:
     def _attempt(self, plan: _Plan, token: AccessToken | None, retries_taken: int) -> Answer | _Refusal:
         call, headers = plan.call, self._sent_headers(plan, token)
         request = RequestInfo(call.method, scrub_url(plan.url), Headers(headers))
-        http: HTTPResponse | None = None
         try:
             http = self.http.send(call.method, plan.url, headers, call.body, plan.timeout, http2=plan.is_http2)
             is_success = 200 <= http.status_code < 300
             is_stream = call.stream and is_success and _is_event_stream(http.headers)
             content = b"" if is_stream else http.read()
         except Failure as failure:
-            failure.error.request = request
-            refusal = _Refusal(failure.error, failure.outcome)
             logger.debug("%s %s: %s", request.method, request.url, failure.error)
-        else:
-            response = ResponseInfo(http.status_code, http.headers, http.elapsed, retries_taken, http.http_version)
-            if logger.isEnabledFor(logging.DEBUG):  # looking up the request id costs more than parsing a short answer
-                logger.debug(
-                "%s %s: %d in %.3f s (request id %s)",
-                request.method, request.url, http.status_code, response.elapsed, response.request_id,
-            )  # fmt: skip
-            if is_stream or (is_success and not call.stream):
-                return Answer(http, request, response, content)
-            if is_success:
-                return _Refusal(no_stream_error(request, response, content), Outcome.FINAL)
-            retry_after = parse_retry_after(http.headers.get("retry-after"), time.time())
-            error = status_error(request, response, content, retry_after=retry_after)
-            refusal = _Refusal(error, Outcome.ANSWERED, http.status_code, retry_after)
-        return refusal
+            failure.error.request = request
+            return _Refusal(failure.error, failure.outcome)
+        response = ResponseInfo(http.status_code, http.headers, http.elapsed, retries_taken, http.http_version)
+        if logger.isEnabledFor(logging.DEBUG):  # looking up the request id costs more than parsing a short answer
+            facts = (request.method, request.url, http.status_code, response.elapsed, response.request_id)
+            logger.debug("%s %s: %d in %.3f s (request id %s)", *facts)
+        if is_stream or (is_success and not call.stream):
+            return Answer(http, request, response, content)
+        content = hide_authorization(content, headers)
+        if is_success:
+            return _Refusal(no_stream_error(request, response, content), Outcome.FINAL)
+        retry_after = parse_retry_after(http.headers.get("retry-after"), time.time())
+        error = status_error(request, response, content, retry_after=retry_after)
+        return _Refusal(error, Outcome.ANSWERED, http.status_code, retry_after)

@@ -22,56 +22,56 @@ PathType: TypeAlias = Union[str, "PathLike[str]"]
 class ConnectionOptions(TypedDict, total=False):
     """How to connect."""
 
-    verify_ssl_certs: bool
+    verify_ssl_certs: bool | None
     """Whether certificates and host names are checked; True. False means False, whatever else is given."""
-    ca_bundle_file: PathType
+    ca_bundle_file: PathType | None
     """PEM file of further root certificates; it adds to the usual ones and to the bundled Russian root."""
-    cert_file: PathType
+    cert_file: PathType | None
     """PEM file of a client certificate (mutual TLS)."""
-    key_file: PathType
+    key_file: PathType | None
     """PEM file of its key, where `cert_file` does not hold it."""
-    key_file_password: str | SecretStr
+    key_file_password: str | SecretStr | None
     """Password of the key."""
-    ssl_context: ssl.SSLContext
+    ssl_context: ssl.SSLContext | None
     """A ready TLS context, used as it is; the bundled root is not added to it."""
-    proxy: str
+    proxy: str | None
     """Address of a proxy: `http://`, `https://` or `socks5://`; without it the environment's usual variables count."""
-    http2: bool | Literal["auto"]
+    http2: bool | Literal["auto"] | None
     """Whether to speak HTTP/2; `"auto"`, the default, speaks HTTP/1.1 except where HTTP/2 is known to serve better."""
     timeout: TimeoutTypes
     """Seconds for each phase, an `httpx.Timeout`, or None for no limit; 120, and 10 to connect."""
-    max_retries: int
+    max_retries: int | None
     """How often a failed request is sent again; 2."""
-    retry_statuses: Collection[int]
+    retry_statuses: Collection[int] | None
     """HTTP statuses after which a request is sent again; 408, 409, 429 and 5xx."""
-    retry_lost: bool
+    retry_lost: bool | None
     """Whether a chat request is sent again when its answer was lost on the way (it may be billed twice); True."""
 
 
 class BaseClientOptions(ConnectionOptions, total=False):
     """What sync and async clients have in common."""
 
-    access_token: str | SecretStr | AccessToken
+    access_token: str | SecretStr | AccessToken | None
     """A ready access token; `credentials` or `user` beside it renew it after a 401."""
-    credentials: str | SecretStr
+    credentials: str | SecretStr | None
     """The authorization key of your account: base64 of `client_id:client_secret`, as it was issued."""
-    scope: str
+    scope: str | None
     """`"GIGACHAT_API_PERS"` (individuals, the default), `"GIGACHAT_API_B2B"` or `"GIGACHAT_API_CORP"` (companies)."""
-    user: str
+    user: str | None
     """User name, with `password`, for hosts that support it."""
-    password: str | SecretStr
+    password: str | SecretStr | None
     """See `user`."""
-    base_url: str
+    base_url: str | None
     """Address of the API, up to and including the version; `"https://api.giga.chat/v1"`."""
-    auth_url: str
+    auth_url: str | None
     """Address of the token endpoint; `"https://ngw.devices.sberbank.ru:9443/api/v2/oauth"`."""
-    model: KnownModel | str
+    model: KnownModel | str | None
     """The model of calls that name none; `"GigaChat"`."""
     token_store: Any
     """Where tokens are kept, a `TokenStore`; by default in memory, for all clients of the process."""
     default_headers: Mapping[str, str | None]
     """Header fields of every API request; they win over the SDK's own, and None takes a field away."""
-    default_query: Mapping[str, QueryValue]
+    default_query: Mapping[str, QueryValue] | None
     """Query parameters of every API request."""
-    allow_pickle_secrets: bool
+    allow_pickle_secrets: bool | None
     """Whether a client built with explicit secrets may be pickled, secrets included; False."""
