@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from functools import partial
 from socket import SHUT_RD
 from typing import Any, Generic, TypeVar
 
@@ -57,6 +59,53 @@ def current_loop() -> Any:
 
         return trio.lowlevel.current_trio_token()
     return asyncio.get_running_loop()
+
+
+async def async_begin(first: Awaitable[T]) -> T:
+    """Wait for the first item of an async generator, and spare trio its watch over the generators inside.
+
+    httpcore nests its generators and closes only the outermost, so trio would warn of each stream that is left early.
+    Without its hooks the inner ones end when the outer one does, at once and in order.
+    """
+    if sniffio.current_async_library() == "trio":
+        return await _Unwatched(first)
+    return await first
+
+
+def begin(first: T) -> T:
+    """Give back the first item."""
+    return first
+
+
+class _Unwatched(Generic[T]):
+    """Awaits something, with the hooks for async generators off while its first step is taken."""
+
+    def __init__(self, awaitable: Awaitable[T]) -> None:
+        self._awaitable = awaitable
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        steps: Any = self._awaitable.__await__()
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        take: Callable[[], Any] = partial(next, steps)
+        try:
+            while True:
+                try:
+                    step = take()
+                finally:
+                    sys.set_asyncgen_hooks(*hooks)
+                try:
+                    sent = yield step
+                except GeneratorExit:
+                    steps.close()
+                    raise
+                except BaseException as error:  # a cancellation: it belongs to whoever waits inside
+                    take = partial(steps.throw, error)
+                else:
+                    take = partial(steps.send, sent)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
 
 
 class Lock:

@@ -11,7 +11,7 @@ from urllib.request import getproxies
 
 import httpx
 
-from .._concurrency import AsyncLocal, async_finish_soon, async_in_thread
+from .._concurrency import AsyncLocal, async_begin, async_finish_soon, async_in_thread
 from .._config import ClientConfig
 from .._constants import BODY_END_WAIT
 from .._logging import guard_http2_logging
@@ -76,7 +76,9 @@ class AsyncHTTPResponse:
         """
         try:
             return await self._response.aread()
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        except Exception as error:
+            if not _is_of_the_network(error):
+                raise
             failure = _failure(error, self._request.url.host)
         finally:
             self._pool.in_flight.discard(self._request)
@@ -89,16 +91,22 @@ class AsyncHTTPResponse:
         Raises:
             AsyncFailure: The body was cut, or time ran out.
         """
-        if self._pieces is None:
+        is_first = self._pieces is None
+        if is_first:
             is_encoded = "content-encoding" in self._response.headers
             # httpx's own iteration adds two layers of generators that only decoding needs.
             stream: Any = self._response.aiter_bytes() if is_encoded else self._response.stream
             self._pieces = stream.__aiter__()
         try:
+            if is_first:
+                first: bytes = await async_begin(self._pieces.__anext__())
+                return first
             piece: bytes = await self._pieces.__anext__()
         except StopAsyncIteration:
             return None
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        except Exception as error:
+            if not _is_of_the_network(error):
+                raise
             failure = _failure(error, self._request.url.host)
         else:
             return piece
@@ -162,7 +170,9 @@ class AsyncHTTP:
         try:
             response = await pool.send(request)
             return AsyncHTTPResponse(request, response, started, pool)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError) as error:
+        except Exception as error:
+            if not _is_of_the_network(error):
+                raise  # a hook or a transport of the user's
             failure = _failure(error, request.url.host)
         finally:
             if response is None:
@@ -229,6 +239,14 @@ def _parsed(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
+# Whose exceptions are turned into ours; httpx speaks for most, but not for all of a broken HTTP/2 connection.
+_NETWORK_PACKAGES = frozenset({"anyio", "h11", "h2", "hpack", "httpcore", "httpx", "hyperframe", "ssl", "trio", "zlib"})
+
+
+def _is_of_the_network(error: Exception) -> bool:
+    return any(kind.__module__.partition(".")[0] in _NETWORK_PACKAGES for kind in type(error).__mro__)
+
+
 def _failure(error: Exception, host: str) -> AsyncFailure:
     """Say what an exception of httpx means: how far the request got, and what to tell the user."""
     kind = type(error).__name__
@@ -236,7 +254,7 @@ def _failure(error: Exception, host: str) -> AsyncFailure:
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         reason = reason.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or reason
         return AsyncFailure(APIConnectionError(refused_certificate_message(host, reason)), Outcome.FINAL)
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return AsyncFailure(APIConnectionError(f"cannot send to {host}: {reason}"), Outcome.FINAL)
     if isinstance(error, httpx.PoolTimeout):
         text = "no connection became free in time: more requests are in flight than the pool has connections"

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -12,7 +11,7 @@ from urllib.request import getproxies
 
 import httpx
 
-from .._concurrency import Local, finish_soon, in_thread
+from .._concurrency import Local, begin, finish_soon, in_thread
 from .._config import ClientConfig
 from .._constants import BODY_END_WAIT
 from .._logging import guard_http2_logging
@@ -75,7 +74,9 @@ class HTTPResponse:
         """
         try:
             return self._response.read()
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        except Exception as error:
+            if not _is_of_the_network(error):
+                raise
             failure = _failure(error, self._request.url.host)
         finally:
             self._pool.in_flight.discard(self._request)
@@ -88,16 +89,22 @@ class HTTPResponse:
         Raises:
             Failure: The body was cut, or time ran out.
         """
-        if self._pieces is None:
+        is_first = self._pieces is None
+        if is_first:
             is_encoded = "content-encoding" in self._response.headers
             # httpx's own iteration adds two layers of generators that only decoding needs.
             stream: Any = self._response.iter_bytes() if is_encoded else self._response.stream
             self._pieces = stream.__iter__()
         try:
+            if is_first:
+                first: bytes = begin(self._pieces.__next__())
+                return first
             piece: bytes = self._pieces.__next__()
         except StopIteration:
             return None
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        except Exception as error:
+            if not _is_of_the_network(error):
+                raise
             failure = _failure(error, self._request.url.host)
         else:
             return piece
@@ -161,7 +168,9 @@ class HTTP:
         try:
             response = pool.send(request)
             return HTTPResponse(request, response, started, pool)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError) as error:
+        except Exception as error:
+            if not _is_of_the_network(error):
+                raise  # a hook or a transport of the user's
             failure = _failure(error, request.url.host)
         finally:
             if response is None:
@@ -228,6 +237,14 @@ def _parsed(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
+# Whose exceptions are turned into ours; httpx speaks for most, but not for all of a broken HTTP/2 connection.
+_NETWORK_PACKAGES = frozenset({"anyio", "h11", "h2", "hpack", "httpcore", "httpx", "hyperframe", "ssl", "trio", "zlib"})
+
+
+def _is_of_the_network(error: Exception) -> bool:
+    return any(kind.__module__.partition(".")[0] in _NETWORK_PACKAGES for kind in type(error).__mro__)
+
+
 def _failure(error: Exception, host: str) -> Failure:
     """Say what an exception of httpx means: how far the request got, and what to tell the user."""
     kind = type(error).__name__
@@ -235,7 +252,7 @@ def _failure(error: Exception, host: str) -> Failure:
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         reason = reason.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or reason
         return Failure(APIConnectionError(refused_certificate_message(host, reason)), Outcome.FINAL)
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return Failure(APIConnectionError(f"cannot send to {host}: {reason}"), Outcome.FINAL)
     if isinstance(error, httpx.PoolTimeout):
         text = "no connection became free in time: more requests are in flight than the pool has connections"
