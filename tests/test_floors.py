@@ -266,7 +266,7 @@ IN_LOOPS = ", ".join(sorted(LOOPS))
             ["types.v2.chat:2: gigachat_sdk.errors is further up"],
         ),
         ("_retry", "from ._options import x\nfrom ._token import y", []),
-        ("_retry", "from ._concurrency import x", ["_retry:1: gigachat_sdk._http is further up"]),
+        ("_retry", "from ._concurrency import x", ["_retry:1: gigachat_sdk._concurrency is further up"]),
         ("_async.resources.chat", "from ..transport import x\nfrom ..._concurrency import y\nfrom ._base import z", []),
         (
             "_async.transport",
