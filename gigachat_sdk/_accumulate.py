@@ -80,6 +80,7 @@ class ChatCompletionAccumulator:
     def __init__(self) -> None:
         self._choices: dict[int, _ChoiceSoFar] = {}
         self._fields: dict[str, Any] = {}
+        self._seen: set[str] = set()
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Take the next chunk."""
@@ -94,7 +95,8 @@ class ChatCompletionAccumulator:
                 so_far.has_content = True
             else:
                 so_far.add(choice)
-        if chunk.usage is not None or chunk.__pydantic_extra__ or not self._fields:
+        if chunk.__pydantic_fields_set__ != self._seen:
+            self._seen = chunk.__pydantic_fields_set__
             self._fields.update(
                 chunk.model_dump(exclude_unset=True, exclude_none=True, by_alias=True, exclude={"choices"})
             )

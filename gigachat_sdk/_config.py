@@ -48,6 +48,7 @@ _HTTP_PARTS = (
     "http2",
 )
 Timeout = httpx.Timeout
+_LONGEST_TIMEOUT = 1_000_000.0  # eleven days; the system counts in milliseconds, and not for ever
 _DEFAULT_TIMEOUT = httpx.Timeout(DEFAULT_TIMEOUT, connect=DEFAULT_CONNECT_TIMEOUT)
 _PATHS = ("ca_bundle_file", "cert_file", "key_file")
 
@@ -197,13 +198,14 @@ def resolve(arguments: Arguments, environment: Environment, *, is_async: bool) -
     """
     settings = _Settings(arguments, environment)
     http_client = _http_client(arguments, is_async=is_async)
-    base_url, auth_url = (
-        settings.address("base_url", DEFAULT_BASE_URL),
-        settings.address("auth_url", DEFAULT_AUTH_URL, is_endpoint=True),
-    )
+    base_url = settings.address("base_url", DEFAULT_BASE_URL)
+    auth_url = settings.address("auth_url", DEFAULT_AUTH_URL, is_endpoint=True)
     proxy = None if http_client is not None else settings.proxy()
-    addresses = [base_url, auth_url, *([proxy.get_secret_value()] if proxy else [])]
-    is_tls_used = any(address.startswith("https:") for address in addresses)
+    is_tls_used = "https" in (
+        urlsplit(base_url).scheme,
+        urlsplit(auth_url).scheme,
+        urlsplit(proxy.get_secret_value()).scheme if proxy else "",
+    )
     tls = TLSConfig() if http_client is not None else _tls(settings, is_used=is_tls_used)
     return ClientConfig(
         auth=_auth(
@@ -304,43 +306,50 @@ class _Settings:
         return value
 
     def address(self, name: str, default: str, *, is_endpoint: bool = False) -> str:
-        value = self.text(name)
-        return default if value is None else check_address(self.name_of(name), value, is_endpoint=is_endpoint)
+        if self.text(name) is None:
+            return default
+        return check_address(self.name_of(name), self.text(name) or "", is_endpoint=is_endpoint)
 
     def proxy(self) -> SecretStr | None:
         secret = self.secret("proxy")
         if secret is not None:
-            parts = _split(self.name_of("proxy"), secret.get_secret_value(), is_shown=False)
-            if parts.scheme not in ("http", "https", "socks5", "socks5h"):
-                raise ConfigurationError(
-                    f"{self.name_of('proxy')}: a proxy is an http://, https:// or socks5:// address, not {parts.scheme}://"
-                )
+            trouble = _address(secret.get_secret_value(), _PROXY_SCHEMES, is_proxy=True)[1]
+            if trouble is not None:
+                raise ConfigurationError(f"{self.name_of('proxy')}: {trouble}")
         return secret
 
 
-def _split(name: str, value: str, *, is_shown: bool = True) -> Any:
-    shown = repr(value) if is_shown and "@" not in value else "the value"
+_PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+
+
+def check_address(name: str, value: str, *, is_endpoint: bool = False) -> str:
+    """Return an address without a trailing slash, or say what is wrong with it; what may be secret is not shown."""
+    address, trouble = _address(value, ("http", "https"), is_endpoint=is_endpoint)
+    del value  # a traceback with locals must not show what stands in it
+    if trouble is not None:
+        raise ConfigurationError(f"{name}: {trouble}")
+    return address
+
+
+def _address(
+    value: str, schemes: tuple[str, ...], *, is_endpoint: bool = False, is_proxy: bool = False
+) -> tuple[str, str | None]:
+    """Return the address in its usual form, and what is wrong with it; errors are raised where nothing shows it."""
+    shown = "the value" if is_proxy or set("@?") & set(value) else repr(value)
+    expected = f"{shown} is not an {' or '.join(f'{scheme}://' for scheme in schemes)} address"
     try:
         parts = urlsplit(value)
         _ = parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{name}: {shown} is no address: {error}") from None
-    if not parts.scheme or not parts.hostname or any(c.isspace() or not c.isprintable() for c in value):
-        raise ConfigurationError(f"{name}: {shown} is not an http:// or https:// address")
-    return parts
-
-
-def check_address(name: str, value: str, *, is_endpoint: bool = False) -> str:
-    """Return an address without a trailing slash, or say what is wrong with it."""
-    parts = _split(name, value)
-    shown = "the value" if "@" in value else repr(value)
-    if parts.scheme not in ("http", "https"):
-        raise ConfigurationError(f"{name}: {shown} is not an http:// or https:// address")
-    if "@" in parts.netloc:
-        raise ConfigurationError(f"{name}: user and password do not belong into the address; use user= and password=")
-    if parts.fragment or (parts.query and not is_endpoint):
-        raise ConfigurationError(f"{name}: {shown} has a query or a fragment; use default_query= for query parameters")
-    return value if is_endpoint else urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+        return "", f"{shown} is no address: {'a part of it is malformed' if shown == 'the value' else error}"
+    if parts.scheme not in schemes or not parts.hostname or any(c.isspace() or not c.isprintable() for c in value):
+        return "", expected
+    if "@" in parts.netloc and not is_proxy:
+        return "", "user and password do not belong into the address; use user= and password="
+    if parts.fragment or (parts.query and not (is_endpoint or is_proxy)):
+        return "", f"{shown} has a query or a fragment; use default_query= for query parameters"
+    path = parts.path if is_endpoint else parts.path.rstrip("/")
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")), None
 
 
 def _http_client(arguments: Arguments, *, is_async: bool) -> Any:
@@ -475,7 +484,7 @@ def check_timeout(
         return value or httpx.Timeout(None)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise type_kind(f"{name}: expected seconds or an httpx.Timeout, got {type(value).__name__}")
-    if not 0 < value < float("inf"):
+    if not 0 < value <= _LONGEST_TIMEOUT:
         raise kind(f"{name}: {value!r} is no time to wait; give seconds over 0, or None for no limit")
     # Reaching a host takes seconds at most, however long its answer may take.
     return httpx.Timeout(value, connect=min(float(value), DEFAULT_CONNECT_TIMEOUT))
@@ -488,4 +497,5 @@ def _retry(settings: _Settings) -> RetryPolicy:
         max_retries=settings.number("max_retries", int),
         retry_statuses=settings.arguments.get("retry_statuses"),
         retry_lost=settings.arguments.get("retry_lost"),
+        name_of=settings.name_of,
     )

@@ -64,14 +64,15 @@ class EventDecoder:
         """Return the events that `piece` completes.
 
         Raises:
-            EventTooLargeError: An event is over the bound.
+            EventTooLargeError: An event is over the bound; those before it have been returned.
         """
+        self._check()
         if self._skips_line_feed and piece:
             self._skips_line_feed = False
             if piece.startswith(b"\n"):
                 piece = piece[1:]
         events: list[Event] = []
-        if not (self._tail or self._block or self._is_first_line) and b"\r" not in piece:
+        if not (self._tail or self._block_size or self._is_first_line) and b"\r" not in piece:
             piece = self._take_simple(piece, events)
         lines = piece.splitlines()
         if not lines:
@@ -91,22 +92,36 @@ class EventDecoder:
             event = self._take(line)
             if event is not None:
                 events.append(event)
-        if self._tail_size + self._block_size > self._limit:
-            raise EventTooLargeError(f"an event of the stream is larger than {self._limit} bytes")
+            if self._block_size > self._limit:
+                break
+        if not events:
+            self._check()
         return events
 
     def finish(self) -> list[Event]:
-        """Return what the end of the body completes: a `[DONE]` whose line has no end. An open event is dropped."""
+        """Return what the end of the body completes: a `[DONE]` whose line has no end. An open event is dropped.
+
+        Raises:
+            EventTooLargeError: The last event is over the bound.
+        """
+        self._check()
         line = b"".join(self._tail)
         self._tail.clear()
-        return [Event("", DONE)] if line in _DONE_LINES else []
+        if self._is_first_line:
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        return [Event("", DONE)] if line in _DONE_LINES and not self._has_data() else []
 
-    @staticmethod
-    def _take_simple(piece: bytes, events: list[Event]) -> bytes:
+    def _check(self) -> None:
+        mark = len(_BYTE_ORDER_MARK) if self._is_first_line else 0  # it may still stand at the beginning
+        if self._tail_size + self._block_size > self._limit + mark:
+            raise EventTooLargeError(f"an event of the stream is larger than {self._limit} bytes")
+
+    def _take_simple(self, piece: bytes, events: list[Event]) -> bytes:
         """Take whole events of one `data:` line each, nearly all there are; return what is left for the full rules."""
         start = 0
         while (end := piece.find(b"\n\n", start)) >= 0:
-            if not piece.startswith(b"data: ", start) or piece.find(b"\n", start, end) >= 0:
+            is_simple = piece.startswith(b"data: ", start) and piece.find(b"\n", start, end) < 0
+            if not is_simple or end - start > self._limit:
                 break
             events.append(_event(Event, ("", piece[start + 6 : end])))
             start = end + 2
@@ -117,10 +132,12 @@ class EventDecoder:
             self._is_first_line = False
             line = line.removeprefix(_BYTE_ORDER_MARK)
         if line:
-            if line in _DONE_LINES and not self._block:
+            if line in _DONE_LINES and not self._has_data():
+                self._block, self._block_size = [], 0
                 return Event("", DONE)
-            self._block.append(line)
             self._block_size += len(line)
+            if not line.startswith(b":"):
+                self._block.append(line)
             return None
         block, self._block, self._block_size = self._block, [], 0
         if len(block) == 1 and block[0].startswith(b"data:"):
@@ -128,10 +145,15 @@ class EventDecoder:
             return Event("", data)
         return self._decode(block) if block else None
 
+    def _has_data(self) -> bool:
+        return any(line.partition(b":")[0] == b"data" for line in self._block)
+
     def _decode(self, block: list[bytes]) -> Event | None:
         has_data = False
         for line in block:
             has_data = has_data or line.partition(b":")[0] == b"data"
             self._fields.decode(line.decode("utf-8", "replace"))
         event = self._fields.decode("")
-        return Event(event.event, event.data.encode()) if event is not None and has_data else None
+        if event is None or not has_data:
+            return None
+        return Event("" if event.event == "message" else event.event, event.data.encode())  # "message" is no name

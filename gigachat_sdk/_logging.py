@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 
+from ._constants import SECRET_HEADERS
+
 logger = logging.getLogger("gigachat_sdk")
 
 
@@ -14,7 +16,8 @@ class _NoSecretHeaders(logging.Filter):
     """Drops hpack's records of header fields: at DEBUG it writes every one it encodes, the token's included."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return b"uthorization" not in repr(record.args).encode() and b"uthorization" not in record.getMessage().encode()
+        text = f"{record.msg!r} {record.args!r}".lower()
+        return not any(name in text for name in SECRET_HEADERS)
 
 
 _guard = _NoSecretHeaders()

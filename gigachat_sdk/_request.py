@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ USER_AGENT = f"gigachat-sdk/{__version__} python/{platform.python_version()} {sy
 OPTION_NAMES = frozenset(RequestOptions.__annotations__)
 _CHAT_NAMES = frozenset({*ChatCompletionCreateParams.__annotations__, *OPTION_NAMES, "stream"})
 # Errors that say that a value is of the wrong kind; these are `TypeError`s too.
-_KIND_ERRORS = ("message_type", "missing", "arguments_type")
+_KIND_ERRORS = ("missing", "sequence_str")
 
 
 @dataclass
@@ -165,12 +166,10 @@ def _mistake(error: pydantic.ValidationError) -> InvalidRequestError:
     first = details[0]
     place = field_path(first["loc"])
     kind = first["type"]
-    is_kind = kind.endswith("_type") or kind in _KIND_ERRORS or kind == "sequence_str"
+    is_kind = kind.endswith("_type") or kind in _KIND_ERRORS
     text = _in_words(kind, first["msg"])
-    if is_kind and kind not in ("missing", "message_type"):
+    if kind.startswith("function_call") or (is_kind and kind != "missing"):
         text += f", got {shown(first['input'])}"
-    elif kind == "message_type":
-        text += f", got {type(first['input']).__name__}"
     more = f" (and {len(details) - 1} more)" if len(details) > 1 and details[1]["loc"][:2] != first["loc"][:2] else ""
     chosen = InvalidRequestTypeError if is_kind else InvalidRequestError
     return chosen(f"{place}: {text}{more}", param=place)
@@ -199,18 +198,13 @@ def shown(value: object) -> str:
 
 
 def field_path(location: tuple[int | str, ...]) -> str:
-    """Write a pydantic location as a user would: `messages[0].content`; names of union members are left out."""
+    """Write a pydantic location as a user would: `messages[0].content`; tags of unions (`<user>`) are left out."""
     path = ""
-    before: int | str = ""
     for step in location:
-        is_tag = (
-            isinstance(before, int) and step in ("system", "user", "assistant", "function") and path[:8] == "messages"
-        )
         if isinstance(step, int):
             path += f"[{step}]"
-        elif not is_tag and not step.endswith(("Param", "FunctionCall", "]")):
+        elif not step.startswith("<"):
             path += f".{step}" if path else step
-        before = step
     return path
 
 
@@ -242,40 +236,67 @@ def _jsonable(value: object) -> object:
 def _find_trouble(value: Any, path: str, depth: int) -> tuple[str, str] | None:
     """Look for what JSON cannot hold; only called once serialising has failed."""
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            return path, f"character {error.start} is a lone surrogate, which is no text and cannot be sent"
-        return None
+        at = _surrogate(value)
+        return (
+            None if at is None else (path, f"character {at} is a lone surrogate, which is no text and cannot be sent")
+        )
     if value is None or isinstance(value, bool | int):
         return None
     if isinstance(value, float):
         return None if value - value == 0 else (path, f"{value!r} is no number that JSON can hold")
     if depth > 100:
-        return path.partition(".")[0], "it is nested too deeply, or holds itself"
-    items: Iterable[tuple[str, Any]]
+        return re.split(r"[.\[]", path)[0], "it is nested too deeply, or holds itself"
+    if isinstance(value, pydantic.BaseModel):
+        value = value.model_dump(exclude_unset=True, by_alias=True)
+    items: list[tuple[str, Any]]
     if is_mapping(value):
-        items = ((f"{path}.{name}" if path else str(name), item) for name, item in value.items())
+        keys: list[Any] = list(value)
+        for key in keys:
+            if not isinstance(key, str | int | float | None):
+                return path, f"a key of it is a {type(key).__name__}, and JSON has only strings there"
+            if isinstance(key, str) and _surrogate(key) is not None:
+                return path, "a key of it holds a lone surrogate, which is no text and cannot be sent"
+        items = [(f"{path}.{name}" if path else str(name), item) for name, item in value.items()]
     elif is_sequence(value):
-        items = ((f"{path}[{index}]", item) for index, item in enumerate(value))
+        items = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
     else:
         return path, f"{type(value).__name__} is not JSON"
     return next((found for place, item in items if (found := _find_trouble(item, place, depth + 1))), None)
 
 
+def _surrogate(text: str) -> int | None:
+    """Return where half a character stands that UTF-8 cannot hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
+
+
 def check_headers(name: str, headers: Any, kind: type[ValueError]) -> Mapping[str, str | None]:
     """Refuse header fields that cannot be sent; the value is not shown, it may be a secret."""
+    trouble = _headers_trouble(headers)
+    if trouble is None:
+        return dict(headers or {})
+    del headers  # a traceback with locals must not show it either
+    text, is_kind = trouble
+    raise (kind if is_kind else _value_error(kind))(f"{name}: {text}")
+
+
+def _headers_trouble(headers: Any) -> tuple[str, bool] | None:
+    """Say what is wrong with header fields, and whether it is their kind."""
     if headers is None:
-        return {}
+        return None
     if not is_mapping(headers):
-        raise kind(f"{name}: expected a dict of strings, got {type(headers).__name__}")
+        return f"expected a dict of strings, got {type(headers).__name__}", True
     for key, value in headers.items():
         if not isinstance(key, str) or not (value is None or isinstance(value, str)):
-            raise kind(f"{name}: expected strings, got {key!r}: {type(value).__name__}")
+            return f"expected strings, got {key!r}: {type(value).__name__}", True
         is_name = key.isascii() and key.isprintable() and key and not set(key) & set(' "(),/:;<=>?@[\\]{}')
-        if not is_name or (value is not None and not (value.isascii() and (value.isprintable() or value == ""))):
-            raise _value_error(kind)(f"{name}: {key!r} or its value holds characters that a header cannot (RFC 9110)")
-    return dict(headers)
+        is_value = value is None or (value.isascii() and value.isprintable() and value == value.strip())
+        if not (is_name and is_value):
+            return f"{key!r} or its value holds characters that a header cannot (RFC 9110)", False
+    return None
 
 
 def check_query(name: str, query: Any, kind: type[ValueError]) -> Mapping[str, Any]:
@@ -285,8 +306,11 @@ def check_query(name: str, query: Any, kind: type[ValueError]) -> Mapping[str, A
     if not is_mapping(query) or not all(isinstance(key, str) for key in query):
         raise kind(f"{name}: expected a dict of parameters, got {type(query).__name__}")
     for key, value in query.items():
-        if not (value is None or isinstance(value, str | int | float | list | tuple)):
-            raise kind(f"{name}: {key!r} cannot be a {type(value).__name__}")
+        for item in value if is_sequence(value) else (value,):
+            if not (item is None or isinstance(item, str | int | float)):
+                raise kind(f"{name}: {key!r} cannot be a {type(item).__name__}")
+            if _surrogate(f"{key}{item}") is not None:
+                raise _value_error(kind)(f"{name}: {key!a} holds a lone surrogate, which is no text and cannot be sent")
     return dict(query)
 
 

@@ -109,12 +109,14 @@ class ChunkReader(Generic[ChunkT]):
 
     def interrupted(self, reason: str) -> StreamInterruptedError[Any]:
         """Return the error for a stream that ended too early, with what had arrived."""
-        text = self._accumulator.text
+        text, partial = self._accumulator.text, self._accumulator.partial()
+        if isinstance(partial, ResponseModel):
+            attach(partial, self.response)
         return StreamInterruptedError(
             f"the stream ended before it was complete: {reason}; {len(text)} characters had arrived, and nothing is "
             "asked again by itself",
             text=text,
-            partial=self._accumulator.partial(),
+            partial=partial,
             request=self.request,
             response=self.response,
         )

@@ -13,7 +13,9 @@ may be billed twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
@@ -67,6 +69,7 @@ class RetryPolicy:
         max_retries: Any = None,
         retry_statuses: Any = None,
         retry_lost: Any = None,
+        name_of: Callable[[str], str] = str,
     ) -> RetryPolicy:
         """Return this policy with the given settings on top; None leaves one as it is.
 
@@ -76,21 +79,22 @@ class RetryPolicy:
             max_retries: See the class.
             retry_statuses: Any collection of statuses.
             retry_lost: See the class.
+            name_of: Says how the user wrote a setting, for messages.
         """
         changes: dict[str, Any] = {}
         if max_retries is not None:
             if isinstance(max_retries, bool) or not isinstance(max_retries, int):
                 raise type_error(f"max_retries: expected a whole number, got {type(max_retries).__name__}")
             if max_retries < 0:
-                raise error(f"max_retries: {max_retries} is less than 0, which means never")
+                raise error(f"{name_of('max_retries')}: {max_retries} is less than 0, which means never")
             changes["max_retries"] = max_retries
         if retry_statuses is not None:
             if isinstance(retry_statuses, str | bytes) or is_mapping(retry_statuses) or not is_iterable(retry_statuses):
                 raise type_error(f"retry_statuses: expected a set of statuses, got {type(retry_statuses).__name__}")
-            statuses: frozenset[Any] = frozenset(retry_statuses)
-            if not all(isinstance(status, int) and 400 <= status <= 599 for status in statuses):
+            statuses = list(retry_statuses)
+            if not all(type(status) is int and 400 <= status <= 599 for status in statuses):
                 raise error("retry_statuses: expected HTTP statuses from 400 to 599")
-            changes["retry_statuses"] = statuses
+            changes["retry_statuses"] = frozenset(statuses)
         if retry_lost is not None:
             if not isinstance(retry_lost, bool):
                 raise type_error(f"retry_lost: expected True or False, got {type(retry_lost).__name__}")
@@ -123,7 +127,7 @@ def decide(
         return None
     if retry_after is not None:
         return retry_after if retry_after <= RETRY_AFTER_LIMIT else None
-    delay: float = min(RETRY_FIRST_DELAY * 2.0**retries_taken, RETRY_MAX_DELAY)
+    delay: float = min(RETRY_FIRST_DELAY * 2.0 ** min(retries_taken, 10), RETRY_MAX_DELAY)
     return delay * (0.75 + 0.25 * jitter)
 
 
@@ -149,7 +153,9 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         seconds = float(text)
     except ValueError:
         try:
-            seconds = parsedate_to_datetime(text).timestamp() - now
+            date = parsedate_to_datetime(text)
+            # A date without a zone is in UTC (RFC 9110, section 5.6.7), not in the machine's.
+            seconds = (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() - now
         except (ValueError, TypeError, OverflowError, IndexError):
             return None
     if seconds != seconds or seconds == float("inf"):

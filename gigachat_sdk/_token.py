@@ -43,45 +43,63 @@ def unix_seconds(value: float | None) -> float | None:
 
 
 def check_header_value(name: str, value: str) -> str:
-    """Refuse a secret that cannot stand in a header field, without showing it."""
-    trouble = _trouble(value)
-    if trouble:
-        raise ConfigurationError(f"{name}: {trouble}; copy it again as it was issued")
-    return value
+    """Return a secret that can stand in a header field; refuse another without showing it."""
+    trouble = _value_trouble(value)
+    if trouble is None:
+        return value
+    kind = type(value)
+    del value  # a traceback with locals must not show it
+    raise _refusal(name, kind, trouble)
 
 
 def check_credentials(name: str, value: str) -> str:
-    """Refuse an authorization key that the service could not decode, without showing it.
+    """Return an authorization key that the service can decode; refuse another without showing it.
 
     The key is base64 of `client_id:client_secret`, issued as one string.
     """
-    if value.lower().startswith("basic "):
-        raise ConfigurationError(f"{name}: give the authorization key alone, without the word 'Basic' before it")
-    check_header_value(name, value)
-    try:
-        base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise ConfigurationError(
-            f"{name}: this is not base64; use the authorization key of your account (one string issued ready to use), "
-            "not the client id or the client secret"
-        ) from None
-    return value
+    trouble = _key_trouble(value)
+    if trouble is None:
+        return value
+    kind = type(value)
+    del value
+    raise _refusal(name, kind, trouble)
 
 
-def _trouble(value: str) -> str | None:
+def _refusal(name: str, kind: type, trouble: str) -> ConfigurationError:
+    if kind is not str:
+        return ConfigurationTypeError(f"{name}: expected a string, got {kind.__name__}")
+    return ConfigurationError(f"{name}: {trouble}")
+
+
+def _value_trouble(value: object) -> str | None:
+    """Say what is wrong with a secret, in words that do not show it."""
+    again = "; copy it again as it was issued"
     if not isinstance(value, str):
-        raise ConfigurationTypeError(f"expected a string, got {type(value).__name__}")
+        return "no string"
     if not value:
         return "the value is empty"
     if value != value.strip():
-        return "there is white space (a space or a line end) at its beginning or end"
+        return "there is white space (a space or a line end) at its beginning or end" + again
     if any(character.isspace() for character in value):
-        return "there is white space inside"
+        return "there is white space inside" + again
     if not value.isascii():
-        return "there are characters outside ASCII"
-    if not value.isprintable():
-        return "there are control characters"
-    return None
+        return "there are characters outside ASCII" + again
+    return None if value.isprintable() else "there are control characters" + again
+
+
+def _key_trouble(value: object) -> str | None:
+    if isinstance(value, str) and value.lower().startswith("basic "):
+        return "give the authorization key alone, without the word 'Basic' before it"
+    trouble = _value_trouble(value)
+    if trouble is None and isinstance(value, str):
+        try:
+            base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            return (
+                "this is not base64; use the authorization key of your account (one string issued ready to use), not "
+                "the client id or the client secret"
+            )
+    return trouble
 
 
 def basic_credentials(user: str, password: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import pydantic
 from pydantic import ConfigDict
+from pydantic_core import PydanticSerializationError
 from typing_extensions import Self
 
 from .http import ResponseInfo
@@ -43,7 +45,11 @@ class BaseModel(pydantic.BaseModel):
         Args:
             indent: Spaces per level; None, the default, for one line.
         """
-        return self.model_dump_json(exclude_unset=True, by_alias=True, indent=indent)
+        try:
+            return self.model_dump_json(exclude_unset=True, by_alias=True, indent=indent)
+        except PydanticSerializationError:  # half a character, which JSON can spell and UTF-8 cannot
+            separators = (",", ":") if indent is None else None
+            return json.dumps(self.to_dict(), indent=indent, separators=separators)
 
 
 class ResponseModel(BaseModel):

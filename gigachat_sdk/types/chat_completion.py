@@ -16,14 +16,12 @@ from ._base import BaseModel, ResponseModel
 
 def _arguments(value: object) -> object:
     """Function arguments come as an object, sometimes as JSON text, and for a function without any as nothing."""
-    if value is None or value == "":
-        return {}
-    if isinstance(value, str | bytes):
+    if isinstance(value, str | bytes) and value:
         try:
-            return json.loads(value)
-        except ValueError:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
             raise ValueError("function arguments are neither an object nor JSON text of one") from None
-    return value
+    return value or {} if value is None or isinstance(value, str) else value
 
 
 Arguments: TypeAlias = Annotated[dict[str, Any], BeforeValidator(_arguments)]

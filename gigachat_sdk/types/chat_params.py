@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, with_config
+from pydantic import BeforeValidator, ConfigDict, PlainValidator, with_config
 from pydantic_core import PydanticCustomError
 from typing_extensions import Required, TypedDict
 
-from ._narrow import is_mapping
+from ._narrow import is_mapping, is_sequence
 from .chat_completion import ChatCompletionMessage, FunctionCall
 from .models import KnownModel
 from .request_options import RequestOptions
@@ -23,21 +23,29 @@ _PASS_UNKNOWN = ConfigDict(extra="allow", strict=True)
 
 def _json_text(value: object) -> object:
     """A function's result goes over the wire as JSON text; anything else the service refuses."""
-    if isinstance(value, Mapping | list | tuple):
+    if is_mapping(value) or is_sequence(value):
         try:
-            return json.dumps(value, ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise PydanticCustomError("json_result", "{reason}", {"reason": f"not JSON: {error}"}) from None
-    if isinstance(value, str):
-        try:
-            json.loads(value)
-        except ValueError:
-            raise PydanticCustomError(
-                "json_result",
-                "a function's result must be JSON text, the service refuses anything else; "
-                "pass a dict, or json.dumps(...) of the value",
-            ) from None
+            return json.dumps(dict(value) if is_mapping(value) else value, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            reason = str(error) or type(error).__name__
+        raise PydanticCustomError("json_result", "not JSON: {reason}", {"reason": reason})
+    if not isinstance(value, str):
+        raise PydanticCustomError("json_result_type", "expected a dict, or JSON text")
+    if not _is_json(value):
+        raise PydanticCustomError(
+            "json_result",
+            "a function's result must be JSON text, the service refuses anything else; "
+            "pass a dict, or json.dumps(...) of the value",
+        )
     return value
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _text_or_empty(value: object) -> object:
@@ -50,11 +58,12 @@ def _plain(value: object) -> object:
 
 def _arguments_object(value: object) -> object:
     if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except ValueError:
-            raise PydanticCustomError("json_arguments", "arguments must be a dict, or JSON text of one") from None
-    return dict(value) if is_mapping(value) else value
+        if not _is_json(value):
+            raise PydanticCustomError("json_arguments", "arguments must be a dict, or JSON text of one")
+        value = json.loads(value)
+    if not is_mapping(value):
+        raise PydanticCustomError("arguments_type", "expected a dict, or JSON text of one")
+    return dict(value)
 
 
 @with_config(_PASS_UNKNOWN)
@@ -62,9 +71,15 @@ class FunctionCallParam(TypedDict, total=False):
     """A function call of an earlier answer, as it is sent back."""
 
     name: Required[str]
-    arguments: Required[Annotated[Mapping[str, Any] | str, BeforeValidator(_arguments_object)]]
+    arguments: Required[Annotated[Mapping[str, Any] | str, PlainValidator(_arguments_object)]]
     """A dict; JSON text of one is turned into it, since the service takes only objects."""
     id: str
+
+
+if TYPE_CHECKING:
+    FunctionCallInput: TypeAlias = FunctionCallParam | FunctionCall
+else:
+    FunctionCallInput = FunctionCallParam  # what a call of an answer has become when it is validated
 
 
 @with_config(_PASS_UNKNOWN)
@@ -91,7 +106,7 @@ class AssistantMessageParam(TypedDict, total=False):
 
     role: Required[Literal["assistant"]]
     content: Annotated[str | None, BeforeValidator(_text_or_empty)]
-    function_call: Annotated[FunctionCallParam | FunctionCall | None, BeforeValidator(_plain)]
+    function_call: Annotated[FunctionCallInput | None, BeforeValidator(_plain)]
     functions_state_id: str | None
     """The state id of the answer, sent back as it came."""
     attachments: Sequence[str] | None
@@ -103,7 +118,7 @@ class FunctionMessageParam(TypedDict, total=False):
     """The result of a function that the model asked for."""
 
     role: Required[Literal["function"]]
-    content: Required[Annotated[str | Mapping[str, Any], BeforeValidator(_json_text)]]
+    content: Required[Annotated[str | Mapping[str, Any], PlainValidator(_json_text)]]
     """A dict, which is sent as JSON text, or JSON text itself."""
     name: str
     """The function's name."""

@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 import pydantic
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from ._narrow import is_dict, is_iterable, is_mapping
 from .chat_params import (
     AssistantMessageParam,
+    FunctionCallChoiceParam,
     FunctionMessageParam,
     FunctionParam,
     FunctionRankerParam,
+    JSONSchemaResponseFormatParam,
+    RegexResponseFormatParam,
     StorageParam,
     SystemMessageParam,
     UserMessageParam,
@@ -62,25 +65,53 @@ def _message(value: object) -> object:
     )
 
 
+# Tags in angle brackets are left out of the places that error messages name.
+def _role_tag(value: Any) -> str:
+    return f"<{value['role']}>"
+
+
 _Message: TypeAlias = Annotated[
-    SystemMessageParam | UserMessageParam | AssistantMessageParam | FunctionMessageParam,
-    Field(discriminator="role"),
+    Annotated[SystemMessageParam, Tag("<system>")]
+    | Annotated[UserMessageParam, Tag("<user>")]
+    | Annotated[AssistantMessageParam, Tag("<assistant>")]
+    | Annotated[FunctionMessageParam, Tag("<function>")],
+    Discriminator(_role_tag),
+    BeforeValidator(_message),
 ]
 
 
 def _function_call(value: object) -> object:
     value = _plain(value)
-    if (is_dict(value) and isinstance(value.get("name"), str)) or value in ("auto", "none"):
+    if is_dict(value) and "name" in value:
+        return value
+    if value is None or (isinstance(value, str) and value in ("auto", "none")):
         return value
     raise PydanticCustomError(
-        "function_call", "expected 'auto', 'none' or {'name': ...}, got {got}", {"got": repr(value)}
+        "function_call" if is_dict(value) or isinstance(value, str) else "function_call_type",
+        "expected 'auto', 'none' or {'name': ...}",
     )
+
+
+def _function_call_tag(value: Any) -> str:
+    return "<function>" if isinstance(value, dict) else "<word>"
+
+
+_FunctionCall: TypeAlias = Annotated[
+    Annotated[FunctionCallChoiceParam, Tag("<function>")] | Annotated[str | None, Tag("<word>")],
+    Discriminator(_function_call_tag),
+    BeforeValidator(_function_call),
+]
 
 
 def _response_format(value: object) -> object:
     value = _plain(value)
+    if value is None:
+        return value
     if not is_dict(value) or not isinstance(value.get("type"), str):
-        raise PydanticCustomError("response_format", "expected a dict with a 'type': text, json_schema or regex")
+        raise PydanticCustomError(
+            "response_format" if is_dict(value) else "response_format_type",
+            "expected a dict with a 'type': text, json_schema or regex",
+        )
     kind = value["type"]
     if kind in ("json", "json_object"):
         raise PydanticCustomError(
@@ -95,6 +126,20 @@ def _response_format(value: object) -> object:
     if kind == "regex" and not isinstance(value.get("regex"), str):
         raise PydanticCustomError("response_format", "type 'regex' needs the expression under 'regex', as a string")
     return value
+
+
+def _response_format_tag(value: Any) -> str:
+    kind = value["type"] if isinstance(value, dict) else ""
+    return f"<{kind}>" if kind in ("json_schema", "regex") else "<other>"
+
+
+_ResponseFormat: TypeAlias = Annotated[
+    Annotated[JSONSchemaResponseFormatParam, Tag("<json_schema>")]
+    | Annotated[RegexResponseFormatParam, Tag("<regex>")]
+    | Annotated[Any, Tag("<other>")],
+    Discriminator(_response_format_tag),
+    BeforeValidator(_response_format),
+]
 
 
 class ChatCompletionRequest(pydantic.BaseModel):
@@ -121,8 +166,8 @@ class ChatCompletionRequest(pydantic.BaseModel):
     functions: Annotated[list[Annotated[FunctionParam, BeforeValidator(_plain)]] | None, BeforeValidator(_listed)] = (
         None
     )
-    function_call: Annotated[Any, BeforeValidator(_function_call)] = None
-    response_format: Annotated[Any, BeforeValidator(_response_format)] = None
+    function_call: _FunctionCall = None
+    response_format: _ResponseFormat = None
     reasoning_effort: str | None = None
     reasoning_max_tokens: int | None = None
     storage: Annotated[StorageParam | None, BeforeValidator(_plain)] = None

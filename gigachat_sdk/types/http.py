@@ -37,6 +37,8 @@ class Headers(Mapping[str, str]):
             for raw_name, raw_value in raw:
                 name = _text(raw_name).lower()
                 value = HIDDEN if name in SECRET_HEADERS else _text(raw_value)
+                if name == "location":
+                    value = scrub_url(value)
                 fields[name] = f"{fields[name]}, {value}" if name in fields and value != HIDDEN else value
             self._fields, self._raw = fields, None
         return self._fields
@@ -62,11 +64,8 @@ class Headers(Mapping[str, str]):
     def __hash__(self) -> int:
         return hash(tuple(sorted(self._folded().items())))
 
-    def __getstate__(self) -> dict[str, str]:
-        return self._folded()
-
-    def __setstate__(self, state: dict[str, str]) -> None:
-        self._fields, self._raw = state, None
+    def __reduce__(self) -> tuple[type[Headers], tuple[dict[str, str]]]:
+        return Headers, (self._folded(),)
 
 
 def _text(value: str | bytes) -> str:
