@@ -129,7 +129,7 @@ def _response_format(value: object) -> object:
 
 
 def _response_format_tag(value: Any) -> str:
-    kind = value["type"] if isinstance(value, dict) else ""
+    kind: Any = value["type"] if is_dict(value) else ""
     return f"<{kind}>" if kind in ("json_schema", "regex") else "<other>"
 
 

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from gigachat_sdk.testing import Emulator
+
+
+@pytest.fixture
+def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator over HTTPS, and the environment that leads clients to it."""
+    with Emulator(https=True) as running:
+        monkeypatch.setenv("GIGACHAT_BASE_URL", running.base_url)
+        monkeypatch.setenv("GIGACHAT_AUTH_URL", running.auth_url)
+        monkeypatch.setenv("GIGACHAT_CREDENTIALS", running.credentials)
+        monkeypatch.setenv("GIGACHAT_CA_BUNDLE_FILE", str(running.ca_bundle_file))
+        monkeypatch.setenv("PYTHONUTF8", "1")
+        yield running
+
+
+@pytest.fixture
+def workplace(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory but for the files that the documentation speaks of."""
+    (tmp_path / "corporate-root.pem").write_text(Path(str(emulator.ca_bundle_file)).read_text())
+    certificate = trustme.CA().issue_cert("client.example.com")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "client.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "client.key")
+    (tmp_path / "token.txt").write_text(emulator.issue_token() + "\n")
+    (tmp_path / "notes.txt").write_text("Что такое SSE?\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gigachat_sdk._tls._contexts", {})  # every test has other files under the same names
+    return tmp_path
