@@ -50,7 +50,16 @@ from .errors import (
     UnprocessableEntityError,
 )
 from .stores import MemoryTokenStore, TokenStore
-from .types import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, ChatCompletionRequest, Model, ModelList
+from .types import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionMessage,
+    ChatCompletionRequest,
+    FunctionParam,
+    MessageParam,
+    Model,
+    ModelList,
+)
 from .types.tokens import AccessToken
 
 __all__ = [
@@ -81,10 +90,12 @@ __all__ = [
     "Client",
     "ClientOptions",
     "ConfigurationError",
+    "FunctionParam",
     "GigaChatError",
     "InternalServerError",
     "InvalidRequestError",
     "MemoryTokenStore",
+    "MessageParam",
     "MissingCredentialsError",
     "Model",
     "ModelList",

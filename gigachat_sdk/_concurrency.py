@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import sys
 import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import suppress
 from functools import partial
-from socket import SHUT_RD
+from socket import SHUT_RD, SHUT_RDWR
+from socket import socket as base
 from typing import Any, Generic, TypeVar
 
 import anyio
 import anyio.to_thread
 import sniffio
+
+from ._logging import logger
 
 T = TypeVar("T")
 
@@ -61,32 +66,30 @@ def current_loop() -> Any:
     return asyncio.get_running_loop()
 
 
-async def async_begin(first: Awaitable[T]) -> T:
-    """Wait for the first item of an async generator, and spare trio its watch over the generators inside.
+async def async_begin(first: Callable[[], Awaitable[T]]) -> T:
+    """Wait for the first item of an async generator, with the loop's watch over it and the generators inside off.
 
     httpcore nests its generators and closes only the outermost, so trio would warn of each stream that is left early.
-    Without its hooks the inner ones end when the outer one does, at once and in order.
+    Without the hooks the inner ones end when the outer one does, at once and in order.
     """
-    if sniffio.current_async_library() == "trio":
-        return await _Unwatched(first)
-    return await first
+    return await _Unwatched(first)
 
 
-def begin(first: T) -> T:
-    """Give back the first item."""
-    return first
+def begin(first: Callable[[], T]) -> T:
+    """Give the first item."""
+    return first()
 
 
 class _Unwatched(Generic[T]):
     """Awaits something, with the hooks for async generators off while its first step is taken."""
 
-    def __init__(self, awaitable: Awaitable[T]) -> None:
-        self._awaitable = awaitable
+    def __init__(self, begin: Callable[[], Awaitable[T]]) -> None:
+        self._begin = begin
 
     def __await__(self) -> Generator[Any, Any, T]:
-        steps: Any = self._awaitable.__await__()
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, None)
+        steps: Any = self._begin().__await__()
         take: Callable[[], Any] = partial(next, steps)
         try:
             while True:
@@ -164,11 +167,16 @@ class Local(Generic[T]):
         self._close = close
         self._values: dict[Any, T] = {}
         self._guard = threading.Lock()
+        self._process = os.getpid()
         # Closes quietly at garbage collection and at interpreter exit what its owner forgot to close.
         weakref.finalize(self, _close_all, self._values, close)
 
     def get(self, name: Any) -> T | None:
         """Return the value `name`, None where there is none yet."""
+        if self._process != os.getpid():  # after a fork the connections are the parent's: neither used nor closed here
+            _inherited.append(dict(self._values))
+            self._values.clear()
+            self._process = os.getpid()
         return self._values.get(name)
 
     def add(self, name: Any, make: Callable[[], T]) -> T:
@@ -201,9 +209,14 @@ class AsyncLocal(Generic[T]):
         self._close = close
         self._values: dict[tuple[Any, Any], T] = {}
         self._guardians: dict[tuple[Any, Any], AsyncGenerator[None, None]] = {}
+        self._process = os.getpid()
+        # Once its owner is gone the generators are closed on their loops; trio would complain of them otherwise.
+        weakref.finalize(self, _close_guardians, self._guardians).atexit = False
 
     def get(self, name: Any) -> T | None:
         """Return the value `name` of the running loop, None where there is none yet."""
+        if self._process != os.getpid():
+            self._leave_to_parent()
         return self._values.get((current_loop(), name))
 
     async def add(self, name: Any, make: Callable[[], T]) -> T:
@@ -213,9 +226,16 @@ class AsyncLocal(Generic[T]):
         if value is None:
             self._forget_closed_loops()
             value = self._values[key] = make()
-            guardian = self._guardians[key] = _guard(self._values, key, self._close)
+            guardian = self._guardians[key] = _guard(self._values, self._guardians, key, self._close)
             await guardian.__anext__()  # does not suspend: the generator stops at its first line
         return value
+
+    def _leave_to_parent(self) -> None:
+        """After a fork the connections are the parent's: they are neither used nor closed here."""
+        _inherited.append((dict(self._values), dict(self._guardians)))
+        self._values.clear()
+        self._guardians.clear()
+        self._process = os.getpid()
 
     def _forget_closed_loops(self) -> None:
         for key in list(self._values):
@@ -226,36 +246,113 @@ class AsyncLocal(Generic[T]):
     async def aclose(self) -> None:
         """Close the values of the running loop now, and those of other running loops on those loops."""
         here = current_loop()
-        for key in list(self._guardians):
+        for key in [key for key in self._guardians if key[0] is here]:
             guardian = self._guardians.pop(key, None)
-            loop = key[0]
-            if guardian is None:
-                continue
-            if loop is here:
+            if guardian is not None:
                 await guardian.aclose()
-            elif isinstance(loop, asyncio.AbstractEventLoop) and not loop.is_closed():
-                loop.call_soon_threadsafe(_close_on, loop, guardian)
+        _close_guardians(self._guardians)
         self._forget_closed_loops()
 
 
+_inherited: list[Any] = []
 _closing: set[asyncio.Task[None]] = set()
 
 
-def _close_on(loop: asyncio.AbstractEventLoop, guardian: AsyncGenerator[None, None]) -> None:
-    task = loop.create_task(guardian.aclose())
-    _closing.add(task)  # the loop itself holds tasks weakly
-    task.add_done_callback(_closing.discard)
-
-
 async def _guard(
-    values: dict[tuple[Any, Any], T], key: tuple[Any, Any], close: Callable[[T], Awaitable[None]]
+    values: dict[tuple[Any, Any], T],
+    guardians: dict[tuple[Any, Any], AsyncGenerator[None, None]],
+    key: tuple[Any, Any],
+    close: Callable[[T], Awaitable[None]],
 ) -> AsyncGenerator[None, None]:
     value = values[key]
     try:
         yield
     finally:
         values.pop(key, None)
+        guardians.pop(key, None)
         await close(value)
+
+
+def _close_guardians(guardians: dict[tuple[Any, Any], AsyncGenerator[None, None]]) -> None:
+    while guardians:
+        (loop, _), guardian = guardians.popitem()
+        _run_on(loop, guardian.aclose)
+
+
+def _run_on(loop: Any, close: Callable[[], Awaitable[None]]) -> None:
+    """Have `close` run on a loop that may be another thread's, or gone; from anywhere, the garbage collector too."""
+    try:
+        if isinstance(loop, asyncio.AbstractEventLoop):
+            loop.call_soon_threadsafe(_start, loop, close)
+        else:
+            loop.run_sync_soon(_start_in_trio, close)
+    except RuntimeError:  # the loop is closed, or trio's run is over: nothing can wait any more
+        _close_without_loop(close)
+
+
+def _start(loop: asyncio.AbstractEventLoop, close: Callable[[], Awaitable[None]]) -> None:
+    task = loop.create_task(_quietly(close))
+    _closing.add(task)  # the loop itself holds tasks weakly
+    task.add_done_callback(_closing.discard)
+
+
+def _start_in_trio(close: Callable[[], Awaitable[None]]) -> None:
+    import trio
+
+    trio.lowlevel.spawn_system_task(_quietly, close)
+
+
+async def _quietly(close: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await close()
+    except Exception as error:  # nobody waits for it, and in trio it would end the program
+        logger.debug("closing what was dropped: %r", error)
+
+
+def _close_without_loop(close: Callable[[], Awaitable[None]]) -> None:
+    """Run `close` up to where it would have to wait; flags are set and sockets are shut by then."""
+    steps = _quietly(close).__await__()
+    try:
+        next(steps)
+    except (StopIteration, RuntimeError):
+        return
+    try:
+        steps.close()
+    except RuntimeError as error:
+        logger.debug("closing what was dropped: %r", error)
+
+
+def async_when_dropped(owner: object, close: Callable[[], Awaitable[None]]) -> weakref.finalize[Any, Any]:
+    """Have `close` run on the running loop once `owner` is gone without having been closed."""
+    watch = weakref.finalize(owner, _run_on, current_loop(), close)
+    watch.atexit = False
+    return watch
+
+
+def when_dropped(owner: object, close: Callable[[], None]) -> weakref.finalize[Any, Any]:
+    """Have `close` run once `owner` is gone without having been closed.
+
+    In a thread of its own: a garbage collection may come while this thread holds the very locks that closing needs.
+    """
+    watch = weakref.finalize(owner, _close_in_thread, close)
+    watch.atexit = False
+    return watch
+
+
+def _close_in_thread(close: Callable[[], None]) -> None:
+    threading.Thread(target=close, daemon=True).start()
+
+
+def async_interrupt(socket: Any) -> None:
+    """Do nothing: closing a connection wakes the task that reads from it."""
+
+
+def interrupt(socket: Any) -> None:
+    """Wake the thread that reads from a socket; closing it alone would leave the read waiting."""
+    if socket is not None:
+        with suppress(OSError):  # it may not be connected any more
+            # The base class's method: the one of a TLS socket would pull its state away under the reader.
+            base.shutdown(socket, SHUT_RDWR)
 
 
 async def async_finish_soon(read_to_end: Callable[[], Awaitable[None]], seconds: float, socket: Any) -> None:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -28,7 +29,7 @@ from ._retry import RetryPolicy
 from ._tls import TLSConfig
 from ._token import check_credentials, check_header_value
 from .errors import ConfigurationError, ConfigurationTypeError, MissingCredentialsError
-from .types._narrow import is_path
+from .types._narrow import is_path, is_utf8
 from .types.http import scrub_url
 from .types.tokens import AccessToken
 
@@ -254,13 +255,23 @@ class _Settings:
             raise ConfigurationError(f"{name}: the value is empty")
         return value
 
+    def checked_text(self, name: str) -> str | None:
+        """As `text`, for what is sent: the environment can hold bytes that are no text."""
+        value = self.text(name)
+        if value is not None and not is_utf8(value):
+            raise ConfigurationError(f"{self.name_of(name)}: {value!a} is no text: it holds a lone surrogate")
+        return value
+
     def secret(self, name: str) -> SecretStr | None:
         value = self.arguments.get(name)
         if value is None:
-            found = self.environment.get(name)
-            return None if found is None else SecretStr(found)
+            value = _wrapped(name, self.environment.get(name))
+        if value is None:
+            return None
         if not isinstance(value, SecretStr):
             raise ConfigurationTypeError(f"{name}: expected a string, got {type(value).__name__}")
+        if not is_utf8(value.get_secret_value()):
+            raise ConfigurationError(f"{self.name_of(name)}: it is no text: it holds a lone surrogate")
         return value
 
     def boolean(self, name: str, default: bool) -> bool:
@@ -276,7 +287,10 @@ class _Settings:
         try:
             return _BOOLEANS[text.strip().lower()]
         except KeyError:
-            raise ConfigurationError(f"{self.name_of(name)}: {text!r} is not one of {', '.join(_BOOLEANS)}") from None
+            also = ", auto" if name == "http2" else ""
+            raise ConfigurationError(
+                f"{self.name_of(name)}: {text!r} is not one of {', '.join(_BOOLEANS)}{also}"
+            ) from None
 
     def number(self, name: str, kind: type[T]) -> T | None:
         value = self.arguments.get(name)
@@ -288,8 +302,7 @@ class _Settings:
                 return kind(text)  # type: ignore[call-arg]  # int and float take a string
             except ValueError:
                 raise ConfigurationError(f"{self.name_of(name)}: {text!r} is not a number") from None
-        allowed: tuple[type, ...] = (int, float) if kind is float else (int,)
-        if isinstance(value, bool) or not isinstance(value, allowed):
+        if isinstance(value, bool) or not isinstance(value, int):
             raise ConfigurationTypeError(f"{name}: expected a number, got {type(value).__name__}")
         return kind(value)  # type: ignore[call-arg]  # as above
 
@@ -314,6 +327,12 @@ class _Settings:
         secret = self.secret("proxy")
         if secret is not None:
             trouble = _address(secret.get_secret_value(), _PROXY_SCHEMES, is_proxy=True)[1]
+            if (
+                trouble is None
+                and secret.get_secret_value().lower().startswith("socks")
+                and find_spec("socksio") is None
+            ):
+                trouble = "a SOCKS proxy needs one more package: pip install 'httpx[socks]'"
             if trouble is not None:
                 raise ConfigurationError(f"{self.name_of('proxy')}: {trouble}")
         return secret
@@ -337,13 +356,16 @@ def _address(
     """Return the address in its usual form, and what is wrong with it; errors are raised where nothing shows it."""
     shown = "the value" if is_proxy or set("@?") & set(value) else repr(value)
     expected = f"{shown} is not an {' or '.join(f'{scheme}://' for scheme in schemes)} address"
+    if any(character.isspace() or not character.isprintable() for character in value):
+        return "", expected
     try:
         parts = urlsplit(value)
-        _ = parts.port
-    except ValueError as error:
+        host = (parts.port, parts.hostname or "")[1]
+        if parts.scheme not in schemes or not host:
+            return "", expected
+        _ = host.encode("idna"), httpx.URL(value).host
+    except (ValueError, httpx.InvalidURL) as error:
         return "", f"{shown} is no address: {'a part of it is malformed' if shown == 'the value' else error}"
-    if parts.scheme not in schemes or not parts.hostname or any(c.isspace() or not c.isprintable() for c in value):
-        return "", expected
     if "@" in parts.netloc and not is_proxy:
         return "", "user and password do not belong into the address; use user= and password="
     if parts.fragment or (parts.query and not (is_endpoint or is_proxy)):
@@ -396,7 +418,7 @@ def _auth(settings: _Settings, *, has_certificate: bool, is_async: bool) -> Auth
         settings = _Settings(
             settings.arguments, Environment({"GIGACHAT_SCOPE": settings.environment.get("scope") or ""})
         )
-    scope = settings.text("scope") or DEFAULT_SCOPE
+    scope = settings.checked_text("scope") or DEFAULT_SCOPE
     manager = settings.arguments.get("token_manager")
     if manager is not None:
         beside = [name for name in given if name != "token_manager"]
@@ -408,7 +430,7 @@ def _auth(settings: _Settings, *, has_certificate: bool, is_async: bool) -> Auth
         return AuthConfig(token_manager=manager, scope=scope)
     token = _access_token(settings)
     credentials = settings.secret("credentials")
-    user, password = settings.text("user"), settings.secret("password")
+    user, password = settings.checked_text("user"), settings.secret("password")
     if credentials is not None:
         check_credentials(settings.name_of("credentials"), credentials.get_secret_value())
         if "credentials" in given and "user" in given:
@@ -488,6 +510,12 @@ def check_timeout(
         raise kind(f"{name}: {value!r} is no time to wait; give seconds over 0, or None for no limit")
     # Reaching a host takes seconds at most, however long its answer may take.
     return httpx.Timeout(value, connect=min(float(value), DEFAULT_CONNECT_TIMEOUT))
+
+
+def short_timeout(timeout: httpx.Timeout, read: float) -> httpx.Timeout:
+    """Return a timeout that waits no longer than `read` seconds between reads."""
+    longest = read if timeout.read is None else min(timeout.read, read)
+    return httpx.Timeout(connect=timeout.connect, read=longest, write=timeout.write, pool=timeout.pool)
 
 
 def _retry(settings: _Settings) -> RetryPolicy:

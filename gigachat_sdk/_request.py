@@ -340,19 +340,32 @@ class SentHeaders(dict[str, str]):
         return repr({name: HIDDEN if name.lower() in SECRET_HEADERS else value for name, value in self.items()})
 
 
-def merge_headers(*layers: Mapping[str, str | None]) -> SentHeaders:
-    """Merge layers of header fields without regard to case; later ones win, and None takes a field away."""
-    merged: dict[str, tuple[str, str | None]] = {}
-    for layer in layers:
-        for name, value in layer.items():
-            merged[name.lower()] = (name, value)
-    return SentHeaders({name: value for name, value in merged.values() if value is not None})
+class UserHeaders:
+    """The user's header fields, merged without regard to case; the repr shows names only."""
+
+    def __init__(self, *layers: Mapping[str, str | None]) -> None:
+        self._fields = {name.lower(): (name, value) for layer in layers for name, value in layer.items()}
+
+    def names(self, name: str) -> bool:
+        """Say whether the user speaks of a field, be it to take it away."""
+        return name in self._fields
+
+    def over(self, own: Mapping[str, str]) -> SentHeaders:
+        """Return what to send: the SDK's own fields with the user's on top; None takes a field away."""
+        if not self._fields:
+            return SentHeaders(own)
+        kept = SentHeaders({name: value for name, value in own.items() if name.lower() not in self._fields})
+        kept.update({name: value for name, value in self._fields.values() if value is not None})
+        return kept
+
+    def __repr__(self) -> str:
+        return f"UserHeaders({', '.join(sorted(self._fields))})"
 
 
 def hide_authorization(content: bytes, headers: Mapping[str, str]) -> bytes:
     """Take our own authorization out of an error body: some proxies show the request that they refuse."""
     for name, value in headers.items():
         secret = value.rpartition(" ")[2].encode()
-        if name.lower() == "authorization" and secret:
+        if name.lower() == "authorization" and len(secret) >= 8:  # a shorter one stands in other words by chance
             content = content.replace(secret, HIDDEN.encode())
     return content

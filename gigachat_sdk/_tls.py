@@ -51,19 +51,33 @@ class TLSConfig:
             _load_certificate(scratch, self.cert_file, self)
 
 
-_contexts: dict[TLSConfig, ssl.SSLContext] = {}
+_contexts: dict[object, ssl.SSLContext] = {}
+
+
+def _key(config: TLSConfig) -> object:
+    """What decides a context: the settings, and the files as they are now; a renewed file makes a new context."""
+    files = [config.ca_bundle_file, config.cert_file, config.key_file]
+    return config, *(None if path is None else _identity(path) for path in files)
+
+
+def _identity(path: str) -> object:
+    try:
+        facts = Path(path).stat()
+    except OSError:
+        return str(Path(path).absolute())
+    return str(Path(path).absolute()), facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 def cached_context(config: TLSConfig) -> ssl.SSLContext | None:
     """Return the context of `config` where it is ready or costs nothing, else None."""
-    return config.ssl_context or _contexts.get(config)
+    return config.ssl_context or _contexts.get(_key(config))
 
 
 def ssl_context(config: TLSConfig) -> ssl.SSLContext:
     """Return the context of `config`, built on the first call (some 17 ms: the usual roots are many)."""
     context = cached_context(config)
     if context is None:
-        context = _contexts.setdefault(config, _build(config))
+        context = _contexts.setdefault(_key(config), _build(config))
     return context
 
 

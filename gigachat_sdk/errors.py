@@ -29,13 +29,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from ._constants import KNOWN_SCOPES
-from .types._narrow import is_mapping
+from .types._narrow import is_mapping, is_sequence
 from .types.http import RequestInfo, ResponseInfo, scrub_url
 
-PartialT = TypeVar("PartialT")
+PartialT = TypeVar("PartialT", default=Any)
 
 
 class GigaChatError(Exception):
@@ -152,7 +154,13 @@ class APITimeoutError(APIConnectionError):
 
 
 class APIStatusError(APIError):
-    """The service answered with a status that is no success."""
+    """The service answered with a status that is no success.
+
+    Attributes:
+        retry_after: Seconds the service asks to wait (`Retry-After`); None where it does not say.
+    """
+
+    retry_after: float | None = None
 
 
 class BadRequestError(APIStatusError):
@@ -186,13 +194,9 @@ class UnprocessableEntityError(APIStatusError):
 class RateLimitError(APIStatusError):
     """429: too many requests at once.
 
-    An individual may have one request in flight, a company ten.
-
-    Attributes:
-        retry_after: Seconds the service asks to wait; None where it does not say.
+    An individual may have one request in flight, a company ten. `.retry_after` has the seconds the service asks to
+    wait; None where it does not say.
     """
-
-    retry_after: float | None = None
 
 
 class InternalServerError(APIStatusError):
@@ -242,8 +246,8 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 # What the documents of the service and the reports of its users say about an answer: (status, words of it) -> advice.
 _HINTS: tuple[tuple[int, str, str], ...] = (
-    (400, "scope from db", "The key belongs to another scope: try scope= {scopes}."),
-    (401, "scope from db", "The key belongs to another scope: try scope= {scopes}."),
+    (400, "scope from db", "The key belongs to another scope: set scope to {scopes}."),
+    (401, "scope from db", "The key belongs to another scope: set scope to {scopes}."),
     (400, "scope data format", "The service does not know this scope: use one of {scopes}."),
     (
         401,
@@ -264,10 +268,21 @@ def parse_body(body: bytes, content_type: str) -> Any:
     text = body.decode("utf-8", "replace")
     if "html" not in content_type:
         try:
-            return json.loads(text)
+            document = json.loads(text)
         except (ValueError, RecursionError):
-            pass
+            return text
+        return text if _is_deep(document, _DEEPEST) else document
     return text
+
+
+_DEEPEST = 100  # what nests deeper cannot be pickled
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    if not (is_mapping(value) or is_sequence(value)):
+        return False
+    items: list[Any] = list(value.values()) if is_mapping(value) else list(value)
+    return levels == 0 or any(_is_deep(item, levels - 1) for item in items)
 
 
 def _what_it_says(body: Any) -> str:
@@ -278,7 +293,7 @@ def _what_it_says(body: Any) -> str:
             if is_mapping(value):
                 value = value.get("message")
             if isinstance(value, str) and value:
-                return value
+                return value.encode("utf-8", "replace").decode()  # half a character could not be printed
     if isinstance(body, str) and "<html" not in body.lower():
         return " ".join(body.split())[:200]
     return ""
@@ -306,11 +321,10 @@ def status_error(
     lowered = said.lower()
     for hint_status, words, hint in _HINTS:
         if status == hint_status and words in lowered:
-            message = f"{message.rstrip('.')}. {hint.format(scopes=', '.join(KNOWN_SCOPES))}"
+            message = f"{message.rstrip('.')}. {hint.format(scopes=' or '.join(KNOWN_SCOPES))}"
             break
     error = kind(message, request=request, response=response, body=body)
-    if isinstance(error, RateLimitError):
-        error.retry_after = retry_after
+    error.retry_after = retry_after
     return error
 
 

@@ -7,9 +7,12 @@ out the lock under which a token is renewed. Methods beginning with `a` are the 
 from __future__ import annotations
 
 import threading
-from typing import Protocol, runtime_checkable
+import weakref
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 from ._concurrency import AsyncLock, Lock
+from .errors import GigaChatError
 from .types.tokens import AccessToken
 
 
@@ -138,3 +141,20 @@ class MemoryTokenStore:
 
 process_store: MemoryTokenStore = MemoryTokenStore()
 """The store of clients that name none."""
+
+
+@dataclass
+class Failures:
+    """What the managers of one token know of attempts to renew it that failed (internal)."""
+
+    count: int = 0
+    error: GigaChatError | None = None
+    pause_until: float = 0.0  # after a failed early refresh
+
+
+_failures: weakref.WeakKeyDictionary[Any, dict[str, Failures]] = weakref.WeakKeyDictionary()
+
+
+def failures_of(store: TokenStore, name: str) -> Failures:
+    """Return what all managers share that keep the token `name` in `store` (internal)."""
+    return _failures.setdefault(store, {}).setdefault(name, Failures())

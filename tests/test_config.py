@@ -79,7 +79,7 @@ SETTINGS: list[tuple[str, Any, Any, tuple[str, Any], tuple[Any, Any]]] = [
         lambda c: c.proxy and c.proxy.get_secret_value(),
         None,
         ("http://env:3128", "http://env:3128"),
-        ("socks5://a:1", "socks5://a:1"),
+        ("https://a:1", "https://a:1"),
     ),
 ]
 

@@ -93,8 +93,6 @@ def test_what_is_no_token_endpoint_is_refused_by_name(value: str) -> None:
     [
         "http://proxy:3128",
         "https://proxy",
-        "socks5://proxy:1080",
-        "socks5h://proxy:1080",
         f"http://me:{SECRET}@proxy:3128",
         "http://[::1]:3128",
     ],
@@ -104,6 +102,15 @@ def test_proxies_are_kept_hidden(value: str) -> None:
     assert found.proxy is not None
     assert found.proxy.get_secret_value() == value
     assert value not in repr(found.proxy)
+
+
+@pytest.mark.parametrize("value", ["socks5://proxy:1080", "SOCKS5H://proxy:1080"])
+def test_a_socks_proxy_needs_the_package_that_speaks_it(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gigachat_sdk._config.find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"proxy: a SOCKS proxy needs one more package: pip install 'httpx"):
+        config(proxy=value)
+    monkeypatch.setattr("gigachat_sdk._config.find_spec", lambda name: object())
+    assert config(proxy=value).proxy is not None
 
 
 @pytest.mark.parametrize(

@@ -92,8 +92,8 @@ def test_the_status_decides_the_class(status: int, kind: type[APIStatusError]) -
 @pytest.mark.parametrize(
     ("status", "said", "advice"),
     [
-        (400, "scope from db not fully includes consumed scope", "scope= GIGACHAT_API_PERS, GIGACHAT_API_B2B"),
-        (401, "Scope from DB not fully includes consumed scope", "scope= GIGACHAT_API_PERS, GIGACHAT_API_B2B"),
+        (400, "scope from db not fully includes consumed scope", "scope to GIGACHAT_API_PERS or GIGACHAT_API_B2B"),
+        (401, "Scope from DB not fully includes consumed scope", "scope to GIGACHAT_API_PERS or GIGACHAT_API_B2B"),
         (400, "scope data format invalid", "does not know this scope: use one of GIGACHAT_API_PERS"),
         (401, "credentials doesn't match db data", "wrong or was revoked"),
         (401, "Can't decode 'Authorization' header", "do not encode it again"),

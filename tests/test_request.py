@@ -21,13 +21,13 @@ from gigachat_sdk._request import (
     USER_AGENT,
     Call,
     SentHeaders,
+    UserHeaders,
     chat_completion_call,
     check_headers,
     check_query,
     field_path,
     hide_authorization,
     json_bytes,
-    merge_headers,
     oauth_call,
     password_call,
     query_string,
@@ -244,7 +244,7 @@ def test_query_parameters_that_cannot_be_sent_are_refused(query: Any, is_kind: b
     ],
 )
 def test_later_headers_win_whatever_their_case(layers: list[dict[str, str | None]], merged: dict[str, str]) -> None:
-    assert merge_headers(*layers) == merged
+    assert UserHeaders(*layers).over({}) == merged
 
 
 HEADERS = st.dictionaries(st.sampled_from(["A", "a", "B", "b", "C"]), st.none() | st.text(max_size=2), max_size=5)
@@ -253,7 +253,7 @@ HEADERS = st.dictionaries(st.sampled_from(["A", "a", "B", "b", "C"]), st.none() 
 @given(st.lists(HEADERS, max_size=4))
 def test_merged_headers_are_those_that_came_last(layers: list[dict[str, str | None]]) -> None:
     last: dict[str, str | None] = {name.lower(): value for layer in layers for name, value in layer.items()}
-    merged = merge_headers(*layers)
+    merged = UserHeaders(*layers).over({})
     assert {name.lower(): value for name, value in merged.items()} == {k: v for k, v in last.items() if v is not None}
     assert len({name.lower() for name in merged}) == len(merged)
 

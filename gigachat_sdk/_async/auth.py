@@ -27,9 +27,9 @@ from .._token import (
     store_key,
     unix_seconds,
 )
-from ..errors import APIError, ConfigurationTypeError, GigaChatError
-from ..stores import TokenStore, process_store
-from ..types.client_options import ConnectionOptions
+from ..errors import APIError, ConfigurationError, ConfigurationTypeError
+from ..stores import TokenStore, failures_of, process_store
+from ..types.client_options import CONNECTION_NAMES, ConnectionOptions
 from ..types.tokens import AccessToken, TokenAnswer
 from .http import AsyncHTTP
 from .transport import AsyncTransport
@@ -128,9 +128,7 @@ class _AsyncRenewingTokenManager:
         self._store = token_store or process_store
         self._given = access_token  # the user's own token comes first, and is renewed once it is refused
         self._clock = clock
-        self._pause_until = 0.0  # after a failed early refresh
-        self._failures = 0
-        self._failure: GigaChatError | None = None
+        self._failures = failures_of(self._store, name)
 
     async def get_token(self) -> AccessToken:
         """Return a token that is valid now, from the store or from the service.
@@ -148,10 +146,10 @@ class _AsyncRenewingTokenManager:
         token = await self._store.aget(self._name)
         state = freshness(token, self._clock())
         if token is not None and (
-            state is Freshness.FRESH or (state is Freshness.AGEING and self._clock() < self._pause_until)
+            state is Freshness.FRESH or (state is Freshness.AGEING and self._clock() < self._failures.pause_until)
         ):
             return token
-        failures = self._failures
+        failures = self._failures.count
         lock = self._store.alock(self._name)
         if not await lock.acquire(wait=state is Freshness.EXPIRED) and token is not None:
             return token
@@ -166,17 +164,20 @@ class _AsyncRenewingTokenManager:
         state = freshness(token, self._clock())
         if token is not None and state is Freshness.FRESH:
             return token
-        failure = self._failure
-        if self._failures > failures and failure is not None:
-            raise failure.copy()  # whoever waited with us gets the same answer, and the service is asked once
+        shared = self._failures
+        if shared.count > failures and shared.error is not None:
+            # Whoever waited with us gets the same answer, and the service is asked once.
+            if token is not None and state is Freshness.AGEING:
+                return token
+            raise shared.error.copy()
         try:
             answer = await self._transport.request(self._call, TokenAnswer, None)
         except APIError as error:
-            self._failures += 1
-            self._failure = error.copy()
+            shared.count += 1
+            shared.error = error.copy()
             if token is None or state is Freshness.EXPIRED:
                 raise
-            self._pause_until = self._clock() + REFRESH_PAUSE
+            shared.pause_until = self._clock() + REFRESH_PAUSE
             logger.warning("the token could not be renewed early, the old one is used on: %s", error)
             return token
         renewed = AccessToken(answer.access_token, unix_seconds(answer.expires_at))
@@ -236,7 +237,7 @@ class AsyncOAuthTokenManager(_AsyncRenewingTokenManager):
         check_credentials("credentials", key.get_secret_value())
         url = check_address("auth_url", auth_url, is_endpoint=True)
         super().__init__(
-            _transport(key, auth_url=url, **options),
+            _transport(Arguments({**options, "auth_url": url})),
             oauth_call(key, scope, url),
             store_key("oauth", url, key.get_secret_value(), scope),
             token_store=token_store,
@@ -276,9 +277,11 @@ class AsyncPasswordTokenManager(_AsyncRenewingTokenManager):
         **options: Unpack[ConnectionOptions],
     ) -> None:
         secret = _secret(password)
+        if ":" in user:
+            raise ConfigurationError("user: a user name cannot hold a colon (RFC 7617)")
         url = check_address("base_url", base_url)
         super().__init__(
-            _transport(secret, base_url=url, **options),
+            _transport(Arguments({**options, "base_url": url})),
             password_call(user, secret, url),
             store_key("password", url, user, secret.get_secret_value()),
             token_store=token_store,
@@ -311,10 +314,10 @@ def manager_for(config: ClientConfig, transport: AsyncTransport) -> AsyncTokenMa
     return made
 
 
-def _transport(secret: SecretStr, **options: object) -> AsyncTransport:
+def _transport(arguments: Arguments) -> AsyncTransport:
     """Make the connections of a manager that belongs to no client."""
-    check_names(options, {"base_url", *ConnectionOptions.__annotations__, "auth_url"}, "the token manager")
-    config = resolve(Arguments({"credentials": _PLACEHOLDER, **options}), Environment.current(), is_async=True)
+    check_names(arguments.names(), {"base_url", "auth_url", *CONNECTION_NAMES}, "the token manager")
+    config = resolve(arguments.merged(Arguments({"credentials": _PLACEHOLDER})), Environment.current(), is_async=True)
     return AsyncTransport(config, AsyncHTTP(config))
 
 
@@ -327,8 +330,9 @@ def _secret(value: str | SecretStr) -> SecretStr:
 
 
 def _as_token(value: object) -> AccessToken:
-    if isinstance(value, str):
-        return AccessToken(check_header_value("token", value))
-    if not isinstance(value, AccessToken):
-        raise ConfigurationTypeError(f"token: expected a string or an AccessToken, got {type(value).__name__}")
-    return value
+    token = AccessToken(value) if isinstance(value, str) else value
+    del value
+    if not isinstance(token, AccessToken):
+        raise ConfigurationTypeError(f"token: expected a string or an AccessToken, got {type(token).__name__}")
+    check_header_value("token", token.value)
+    return token

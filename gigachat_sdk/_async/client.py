@@ -145,7 +145,10 @@ class AsyncClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        config = self._session.config
+        session: AsyncSession | None = getattr(self, "_session", None)
+        if session is None:
+            return f"<{type(self).__name__}, not built>"
+        config = session.config
         return f"{type(self).__name__}(base_url={scrub_url(config.base_url)!r}, model={config.model!r})"
 
     def __getstate__(self) -> dict[str, Any]:

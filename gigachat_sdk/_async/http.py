@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
@@ -10,13 +12,13 @@ from urllib.request import getproxies
 
 import httpx
 
-from .._concurrency import AsyncLocal, async_begin, async_finish_soon, async_in_thread
+from .._concurrency import AsyncLocal, async_begin, async_finish_soon, async_in_thread, async_interrupt
 from .._config import ClientConfig
 from .._constants import BODY_END_WAIT
 from .._logging import guard_http2_logging
 from .._retry import Outcome
-from .._tls import cached_context, refused_certificate_message, ssl_context
-from ..errors import APIConnectionError, APITimeoutError, ConfigurationError
+from .._tls import TLSConfig, cached_context, refused_certificate_message, ssl_context
+from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, InvalidRequestError
 from ..types.http import Headers
 
 # A pool of httpcore closes idle connections above its keep-alive limit, and its work grows with their number squared.
@@ -56,6 +58,8 @@ class AsyncHTTPResponse:
         self._response = response
         self._pool = pool
         self._pieces: Any = None  # httpx's generator; typed as an iterator there, which cannot be closed
+        self._is_reading = False
+        self._is_closed = False
         self._started = started
         self.status_code: int = response.status_code
         self.headers: Headers = Headers(response.headers.raw)
@@ -68,21 +72,18 @@ class AsyncHTTPResponse:
         return time.perf_counter() - self._started
 
     async def read(self) -> bytes:
-        """Read the whole body.
+        """Read the whole body and give the connection back.
 
         Raises:
             AsyncFailure: The body was cut, or time ran out.
         """
+        pieces: list[bytes] = []
         try:
-            return await self._response.aread()
-        except Exception as error:
-            if not _is_of_the_network(error):
-                raise
-            failure = _failure(error, self._request.url.host)
+            while (piece := await self.next_piece()) is not None:
+                pieces.append(piece)
         finally:
-            self._pool.in_flight.discard(self._request)
-        await self.aclose()
-        raise failure
+            await self.aclose()
+        return b"".join(pieces)
 
     async def next_piece(self) -> bytes | None:
         """Read the next piece of the body; None at its end.
@@ -96,11 +97,9 @@ class AsyncHTTPResponse:
             # httpx's own iteration adds two layers of generators that only decoding needs.
             stream: Any = self._response.aiter_bytes() if is_encoded else self._response.stream
             self._pieces = stream.__aiter__()
+        self._is_reading = True
         try:
-            if is_first:
-                first: bytes = await async_begin(self._pieces.__anext__())
-                return first
-            piece: bytes = await self._pieces.__anext__()
+            piece: bytes = await async_begin(self._pieces.__anext__) if is_first else await self._pieces.__anext__()
         except StopAsyncIteration:
             return None
         except Exception as error:
@@ -109,14 +108,14 @@ class AsyncHTTPResponse:
             failure = _failure(error, self._request.url.host)
         else:
             return piece
+        finally:
+            self._is_reading = False
         raise failure
 
     async def finish(self) -> None:
         """Read the end of a complete body, so that its connection can be used again; give up if it lags behind."""
         if self.http_version == "HTTP/1.1":
-            stream = self._response.extensions.get("network_stream")
-            socket = None if stream is None else stream.get_extra_info("socket")
-            await async_finish_soon(self._read_to_end, BODY_END_WAIT, socket)
+            await async_finish_soon(self._read_to_end, BODY_END_WAIT, self._socket())
         await self.aclose()
 
     async def _read_to_end(self) -> None:
@@ -126,12 +125,25 @@ class AsyncHTTPResponse:
         except AsyncFailure:
             pass  # the answer is complete without it; the connection is closed
 
+    def _socket(self) -> Any:
+        """The socket of a connection that serves this answer alone."""
+        stream = self._response.extensions.get("network_stream") if self.http_version == "HTTP/1.1" else None
+        return None if stream is None else stream.get_extra_info("socket")
+
     async def aclose(self) -> None:
         """Give the connection back, or close it where the body was not read to its end."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._pool.in_flight.discard(self._request)
-        await self._response.aclose()
-        if hasattr(self._pieces, "aclose"):  # a transport of the user's may give a plain iterator
-            await self._pieces.aclose()
+        is_read_elsewhere = self._is_reading  # by another thread or task, which this wakes
+        if is_read_elsewhere:
+            async_interrupt(self._socket())
+        try:
+            await self._response.aclose()
+        finally:
+            if hasattr(self._pieces, "aclose") and not is_read_elsewhere:  # a given transport may give an iterator
+                await self._pieces.aclose()
 
 
 class AsyncHTTP:
@@ -163,6 +175,8 @@ class AsyncHTTP:
             raise ConfigurationError("this client is closed; make a new one, or use it inside its 'with' block")
         pool = await self._pool(http2=http2)
         request = self._request(method, url, headers, body, timeout)
+        if self._given is not None and self._given.is_closed:
+            raise ConfigurationError("http_client: it is closed; close it after the last call")
         pool.in_flight.add(request)
         response: httpx.Response | None = None
         started = time.perf_counter()
@@ -182,9 +196,13 @@ class AsyncHTTP:
         self, method: str, url: str, headers: dict[str, str], body: bytes | None, timeout: httpx.Timeout
     ) -> httpx.Request:
         extensions: dict[str, Any] = {"timeout": timeout.as_dict()}
-        if self._given is not None:  # its own headers, cookies and parameters count
-            return self._given.build_request(method, url, headers=headers, content=body, extensions=extensions)
-        return httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
+        try:
+            if self._given is not None:  # its own headers, cookies and parameters count
+                return self._given.build_request(method, url, headers=headers, content=body, extensions=extensions)
+            return httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
+        except httpx.InvalidURL as error:
+            reason = str(error)
+        raise InvalidRequestError(f"the address of the call cannot be sent: {reason}")
 
     async def _pool(self, *, http2: bool) -> _AsyncPool:
         """Return a pool with room for one more request; one over HTTP/2 has room for all."""
@@ -193,8 +211,8 @@ class AsyncHTTP:
         pools = self._pools.get(http2)
         if pools is None:
             tls = self._config.tls
-            if cached_context(tls) is None:  # reading the roots takes too long for an event loop; once a process
-                await async_in_thread(lambda: ssl_context(tls))
+            if cached_context(tls) is None or "httpcore" not in sys.modules:  # too long for an event loop
+                await async_in_thread(lambda: _prepare(tls))
             if http2:
                 guard_http2_logging()
             pools = await self._pools.add(http2, list[_AsyncPool])
@@ -213,7 +231,10 @@ class AsyncHTTP:
             client = httpx.AsyncClient(verify=context, http1=http1, http2=http2, limits=_LIMITS)
             return _through_client(client)
         # Without one, its transport does all we need, at half the cost of the client around it.
-        proxy = None if config.proxy is None else config.proxy.get_secret_value()
+        proxy = None
+        if config.proxy is not None:
+            address = config.proxy.get_secret_value()
+            proxy = httpx.Proxy(address, ssl_context=context if address.lower().startswith("https:") else None)
         transport = httpx.AsyncHTTPTransport(verify=context, http1=http1, http2=http2, limits=_LIMITS, proxy=proxy)
         return _AsyncPool(transport.handle_async_request, transport.aclose)
 
@@ -221,6 +242,12 @@ class AsyncHTTP:
         """Close all connections that this layer has made."""
         self.is_closed = True
         await self._pools.aclose()
+
+
+def _prepare(tls: TLSConfig) -> None:
+    """Do what takes tens of milliseconds, once a process: import what httpx imports late, and read the roots."""
+    importlib.import_module("httpcore")
+    ssl_context(tls)
 
 
 async def _close(pools: list[_AsyncPool]) -> None:
@@ -248,19 +275,24 @@ def _is_of_the_network(error: Exception) -> bool:
 
 def _failure(error: Exception, host: str) -> AsyncFailure:
     """Say what an exception of httpx means: how far the request got, and what to tell the user."""
-    kind = type(error).__name__
-    reason = str(error) or kind
+    reason = _reason(error)
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         reason = reason.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or reason
         return AsyncFailure(APIConnectionError(refused_certificate_message(host, reason)), Outcome.FINAL)
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+    if isinstance(error, httpx.LocalProtocolError):  # its words may show a header's value
+        text = f"the request to {host} breaks the rules of HTTP; is there a line end or another odd sign in a header?"
+        return AsyncFailure(APIConnectionError(text), Outcome.FINAL)
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return AsyncFailure(APIConnectionError(f"cannot send to {host}: {reason}"), Outcome.FINAL)
     if isinstance(error, httpx.PoolTimeout):
         text = "no connection became free in time: more requests are in flight than the pool has connections"
         return AsyncFailure(APITimeoutError(text), Outcome.NOT_REACHED)
     if isinstance(error, httpx.ConnectTimeout):
         return AsyncFailure(APITimeoutError(f"could not connect to {host} in time"), Outcome.NOT_REACHED)
-    if isinstance(error, httpx.ConnectError | httpx.ProxyError):
+    if isinstance(error, httpx.ProxyError):
+        text = f"the proxy on the way to {host} refused: {reason}"
+        return AsyncFailure(APIConnectionError(text), Outcome.NOT_REACHED)
+    if isinstance(error, httpx.ConnectError):
         return AsyncFailure(APIConnectionError(f"could not connect to {host}: {reason}"), Outcome.NOT_REACHED)
     if isinstance(error, httpx.TimeoutException):
         what = "take the request" if isinstance(error, httpx.WriteTimeout) else "answer"
@@ -270,3 +302,13 @@ def _failure(error: Exception, host: str) -> AsyncFailure:
             APIConnectionError(f"the answer of {host} cannot be decoded: {reason}", sent=True), Outcome.FINAL
         )
     return AsyncFailure(APIConnectionError(f"the connection to {host} was lost: {reason}", sent=True), Outcome.LOST)
+
+
+def _reason(error: BaseException) -> str:
+    """The words of an exception, or of what is behind it: on trio the outer ones have none."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if str(seen):
+            return str(seen)
+        seen = seen.__cause__ or seen.__context__
+    return type(error).__name__

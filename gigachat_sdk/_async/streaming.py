@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from typing_extensions import Self
 
+from .._concurrency import async_when_dropped
 from .._events import Event, EventDecoder, EventTooLargeError
 from .._response import ChunkReader
 from ..errors import StreamError
@@ -42,6 +43,7 @@ class AsyncStream(Generic[ChunkT]):
         self._events: deque[Event] = deque()
         self._is_closed = False
         self._next_piece = answer.http.next_piece
+        self._watch = async_when_dropped(self, answer.http.aclose)
 
     @property
     def response(self) -> ResponseInfo:
@@ -52,6 +54,11 @@ class AsyncStream(Generic[ChunkT]):
     def request_id(self) -> str | None:
         """The `x-request-id` of the answer; None where there is none."""
         return self._answer.response.request_id
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the stream was closed, or read to its end."""
+        return self._is_closed
 
     def __aiter__(self) -> Self:
         return self
@@ -68,20 +75,19 @@ class AsyncStream(Generic[ChunkT]):
                     return result
                 if self._reader.is_done:
                     self._is_closed = True
+                    self._watch.detach()
                     await self._answer.http.finish()
                     raise StopAsyncIteration
             try:
                 piece = await self._next_piece()
-                if piece is not None:
-                    events.extend(self._decoder.feed(piece))
+                events.extend(self._decoder.finish() if piece is None else self._decoder.feed(piece))
+                if piece is not None or events:
                     continue
+                error: StreamError = self._reader.interrupted("the service closed the connection")
             except (AsyncFailure, EventTooLargeError) as failure:
+                if self.is_closed:  # by another thread or task
+                    break
                 error = self._error(failure)
-            else:
-                events.extend(self._decoder.finish())
-                if events:
-                    continue
-                error = self._reader.interrupted("the service closed the connection")
             await self.aclose()
             raise error
         raise StopAsyncIteration
@@ -95,6 +101,7 @@ class AsyncStream(Generic[ChunkT]):
         """Give the connection back at once; what has not been read is lost."""
         if not self._is_closed:
             self._is_closed = True
+            self._watch.detach()
             self._events.clear()
             await self._answer.http.aclose()
 

@@ -6,14 +6,14 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from .._concurrency import async_sleep
-from .._config import ClientConfig, Timeout, check_timeout
+from .._config import ClientConfig, Timeout, check_timeout, short_timeout
+from .._constants import AUTH_READ_TIMEOUT
 from .._logging import logger
-from .._request import USER_AGENT, Call, SentHeaders, hide_authorization, merge_headers, query_string
+from .._request import USER_AGENT, Call, SentHeaders, UserHeaders, hide_authorization, query_string
 from .._response import parse
 from .._retry import Outcome, RetryPolicy, decide, parse_retry_after
 from ..errors import (
@@ -148,16 +148,7 @@ class AsyncTransport:
 
     def _plan(self, call: Call) -> _Plan:
         config, options = self.config, call.options
-        is_absolute = "://" in call.path
-        url = call.path if is_absolute else config.base_url + call.path
-        # The user's defaults are meant for the API, not for the auth host.
-        default_headers: Mapping[str, str | None] = {} if is_absolute else config.default_headers
-        layers = [self._stream_headers if call.stream else self._headers, default_headers]
-        if call.content_type is not None:
-            layers.insert(1, {"Content-Type": call.content_type})
-        extra_headers = options.get("extra_headers")
-        query = query_string({} if is_absolute else config.default_query, options.get("extra_query") or {})
-        policy = config.retry
+        policy, timeout = config.retry, config.timeout
         if options.keys() & {"max_retries", "retry_statuses", "retry_lost"}:
             policy = policy.override(
                 InvalidRequestError,
@@ -166,20 +157,26 @@ class AsyncTransport:
                 retry_statuses=options.get("retry_statuses"),
                 retry_lost=options.get("retry_lost"),
             )
-        timeout = config.timeout
         if "timeout" in options:
             timeout = check_timeout("timeout", options["timeout"], InvalidRequestError, InvalidRequestTypeError)
+        # The user's defaults are meant for the API, not for the auth host.
+        is_absolute = "://" in call.path
+        query = query_string({} if is_absolute else config.default_query, options.get("extra_query") or {})
+        url = call.path if is_absolute else config.base_url + call.path
+        by_user = UserHeaders({} if is_absolute else config.default_headers, options.get("extra_headers") or {})
         return _Plan(
             call=call,
             url=f"{url}?{query}" if query else url,
-            headers=merge_headers(*layers, extra_headers or {}),
-            timeout=timeout,
+            headers=self._headers_of(call, by_user),
+            timeout=short_timeout(timeout, AUTH_READ_TIMEOUT) if call.has_secret_answer else timeout,
             policy=policy,
             is_http2=config.http2 is True,
-            is_authorized_by_user=any(
-                name.lower() == "authorization" for layer in (default_headers, extra_headers or {}) for name in layer
-            ),
+            is_authorized_by_user=by_user.names("authorization"),
         )
+
+    def _headers_of(self, call: Call, by_user: UserHeaders) -> SentHeaders:
+        own = self._stream_headers if call.stream else self._headers
+        return by_user.over(own if call.content_type is None else {**own, "Content-Type": call.content_type})
 
     def _sent_headers(self, plan: _Plan, token: AccessToken | None) -> SentHeaders:
         call, headers = plan.call, SentHeaders(plan.headers)

@@ -146,7 +146,10 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        config = self._session.config
+        session: Session | None = getattr(self, "_session", None)
+        if session is None:
+            return f"<{type(self).__name__}, not built>"
+        config = session.config
         return f"{type(self).__name__}(base_url={scrub_url(config.base_url)!r}, model={config.model!r})"
 
     def __getstate__(self) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -11,13 +13,13 @@ from urllib.request import getproxies
 
 import httpx
 
-from .._concurrency import Local, begin, finish_soon, in_thread
+from .._concurrency import Local, begin, finish_soon, in_thread, interrupt
 from .._config import ClientConfig
 from .._constants import BODY_END_WAIT
 from .._logging import guard_http2_logging
 from .._retry import Outcome
-from .._tls import cached_context, refused_certificate_message, ssl_context
-from ..errors import APIConnectionError, APITimeoutError, ConfigurationError
+from .._tls import TLSConfig, cached_context, refused_certificate_message, ssl_context
+from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, InvalidRequestError
 from ..types.http import Headers
 
 # A pool of httpcore closes idle connections above its keep-alive limit, and its work grows with their number squared.
@@ -55,6 +57,8 @@ class HTTPResponse:
         self._response = response
         self._pool = pool
         self._pieces: Any = None  # httpx's generator; typed as an iterator there, which cannot be closed
+        self._is_reading = False
+        self._is_closed = False
         self._started = started
         self.status_code: int = response.status_code
         self.headers: Headers = Headers(response.headers.raw)
@@ -67,21 +71,18 @@ class HTTPResponse:
         return time.perf_counter() - self._started
 
     def read(self) -> bytes:
-        """Read the whole body.
+        """Read the whole body and give the connection back.
 
         Raises:
             Failure: The body was cut, or time ran out.
         """
+        pieces: list[bytes] = []
         try:
-            return self._response.read()
-        except Exception as error:
-            if not _is_of_the_network(error):
-                raise
-            failure = _failure(error, self._request.url.host)
+            while (piece := self.next_piece()) is not None:
+                pieces.append(piece)
         finally:
-            self._pool.in_flight.discard(self._request)
-        self.close()
-        raise failure
+            self.close()
+        return b"".join(pieces)
 
     def next_piece(self) -> bytes | None:
         """Read the next piece of the body; None at its end.
@@ -95,11 +96,9 @@ class HTTPResponse:
             # httpx's own iteration adds two layers of generators that only decoding needs.
             stream: Any = self._response.iter_bytes() if is_encoded else self._response.stream
             self._pieces = stream.__iter__()
+        self._is_reading = True
         try:
-            if is_first:
-                first: bytes = begin(self._pieces.__next__())
-                return first
-            piece: bytes = self._pieces.__next__()
+            piece: bytes = begin(self._pieces.__next__) if is_first else self._pieces.__next__()
         except StopIteration:
             return None
         except Exception as error:
@@ -108,14 +107,14 @@ class HTTPResponse:
             failure = _failure(error, self._request.url.host)
         else:
             return piece
+        finally:
+            self._is_reading = False
         raise failure
 
     def finish(self) -> None:
         """Read the end of a complete body, so that its connection can be used again; give up if it lags behind."""
         if self.http_version == "HTTP/1.1":
-            stream = self._response.extensions.get("network_stream")
-            socket = None if stream is None else stream.get_extra_info("socket")
-            finish_soon(self._read_to_end, BODY_END_WAIT, socket)
+            finish_soon(self._read_to_end, BODY_END_WAIT, self._socket())
         self.close()
 
     def _read_to_end(self) -> None:
@@ -125,12 +124,25 @@ class HTTPResponse:
         except Failure:
             pass  # the answer is complete without it; the connection is closed
 
+    def _socket(self) -> Any:
+        """The socket of a connection that serves this answer alone."""
+        stream = self._response.extensions.get("network_stream") if self.http_version == "HTTP/1.1" else None
+        return None if stream is None else stream.get_extra_info("socket")
+
     def close(self) -> None:
         """Give the connection back, or close it where the body was not read to its end."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._pool.in_flight.discard(self._request)
-        self._response.close()
-        if hasattr(self._pieces, "close"):  # a transport of the user's may give a plain iterator
-            self._pieces.close()
+        is_read_elsewhere = self._is_reading  # by another thread or task, which this wakes
+        if is_read_elsewhere:
+            interrupt(self._socket())
+        try:
+            self._response.close()
+        finally:
+            if hasattr(self._pieces, "close") and not is_read_elsewhere:  # a given transport may give an iterator
+                self._pieces.close()
 
 
 class HTTP:
@@ -162,6 +174,8 @@ class HTTP:
             raise ConfigurationError("this client is closed; make a new one, or use it inside its 'with' block")
         pool = self._pool(http2=http2)
         request = self._request(method, url, headers, body, timeout)
+        if self._given is not None and self._given.is_closed:
+            raise ConfigurationError("http_client: it is closed; close it after the last call")
         pool.in_flight.add(request)
         response: httpx.Response | None = None
         started = time.perf_counter()
@@ -181,9 +195,13 @@ class HTTP:
         self, method: str, url: str, headers: dict[str, str], body: bytes | None, timeout: httpx.Timeout
     ) -> httpx.Request:
         extensions: dict[str, Any] = {"timeout": timeout.as_dict()}
-        if self._given is not None:  # its own headers, cookies and parameters count
-            return self._given.build_request(method, url, headers=headers, content=body, extensions=extensions)
-        return httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
+        try:
+            if self._given is not None:  # its own headers, cookies and parameters count
+                return self._given.build_request(method, url, headers=headers, content=body, extensions=extensions)
+            return httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
+        except httpx.InvalidURL as error:
+            reason = str(error)
+        raise InvalidRequestError(f"the address of the call cannot be sent: {reason}")
 
     def _pool(self, *, http2: bool) -> _Pool:
         """Return a pool with room for one more request; one over HTTP/2 has room for all."""
@@ -192,8 +210,8 @@ class HTTP:
         pools = self._pools.get(http2)
         if pools is None:
             tls = self._config.tls
-            if cached_context(tls) is None:  # reading the roots takes too long for an event loop; once a process
-                in_thread(lambda: ssl_context(tls))
+            if cached_context(tls) is None or "httpcore" not in sys.modules:  # too long for an event loop
+                in_thread(lambda: _prepare(tls))
             if http2:
                 guard_http2_logging()
             pools = self._pools.add(http2, list[_Pool])
@@ -212,7 +230,10 @@ class HTTP:
             client = httpx.Client(verify=context, http1=http1, http2=http2, limits=_LIMITS)
             return _through_client(client)
         # Without one, its transport does all we need, at half the cost of the client around it.
-        proxy = None if config.proxy is None else config.proxy.get_secret_value()
+        proxy = None
+        if config.proxy is not None:
+            address = config.proxy.get_secret_value()
+            proxy = httpx.Proxy(address, ssl_context=context if address.lower().startswith("https:") else None)
         transport = httpx.HTTPTransport(verify=context, http1=http1, http2=http2, limits=_LIMITS, proxy=proxy)
         return _Pool(transport.handle_request, transport.close)
 
@@ -220,6 +241,12 @@ class HTTP:
         """Close all connections that this layer has made."""
         self.is_closed = True
         self._pools.close()
+
+
+def _prepare(tls: TLSConfig) -> None:
+    """Do what takes tens of milliseconds, once a process: import what httpx imports late, and read the roots."""
+    importlib.import_module("httpcore")
+    ssl_context(tls)
 
 
 def _close(pools: list[_Pool]) -> None:
@@ -247,19 +274,24 @@ def _is_of_the_network(error: Exception) -> bool:
 
 def _failure(error: Exception, host: str) -> Failure:
     """Say what an exception of httpx means: how far the request got, and what to tell the user."""
-    kind = type(error).__name__
-    reason = str(error) or kind
+    reason = _reason(error)
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         reason = reason.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or reason
         return Failure(APIConnectionError(refused_certificate_message(host, reason)), Outcome.FINAL)
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+    if isinstance(error, httpx.LocalProtocolError):  # its words may show a header's value
+        text = f"the request to {host} breaks the rules of HTTP; is there a line end or another odd sign in a header?"
+        return Failure(APIConnectionError(text), Outcome.FINAL)
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return Failure(APIConnectionError(f"cannot send to {host}: {reason}"), Outcome.FINAL)
     if isinstance(error, httpx.PoolTimeout):
         text = "no connection became free in time: more requests are in flight than the pool has connections"
         return Failure(APITimeoutError(text), Outcome.NOT_REACHED)
     if isinstance(error, httpx.ConnectTimeout):
         return Failure(APITimeoutError(f"could not connect to {host} in time"), Outcome.NOT_REACHED)
-    if isinstance(error, httpx.ConnectError | httpx.ProxyError):
+    if isinstance(error, httpx.ProxyError):
+        text = f"the proxy on the way to {host} refused: {reason}"
+        return Failure(APIConnectionError(text), Outcome.NOT_REACHED)
+    if isinstance(error, httpx.ConnectError):
         return Failure(APIConnectionError(f"could not connect to {host}: {reason}"), Outcome.NOT_REACHED)
     if isinstance(error, httpx.TimeoutException):
         what = "take the request" if isinstance(error, httpx.WriteTimeout) else "answer"
@@ -269,3 +301,13 @@ def _failure(error: Exception, host: str) -> Failure:
             APIConnectionError(f"the answer of {host} cannot be decoded: {reason}", sent=True), Outcome.FINAL
         )
     return Failure(APIConnectionError(f"the connection to {host} was lost: {reason}", sent=True), Outcome.LOST)
+
+
+def _reason(error: BaseException) -> str:
+    """The words of an exception, or of what is behind it: on trio the outer ones have none."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if str(seen):
+            return str(seen)
+        seen = seen.__cause__ or seen.__context__
+    return type(error).__name__

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from typing_extensions import Self
 
+from .._concurrency import when_dropped
 from .._events import Event, EventDecoder, EventTooLargeError
 from .._response import ChunkReader
 from ..errors import StreamError
@@ -43,6 +44,7 @@ class Stream(Generic[ChunkT]):
         self._events: deque[Event] = deque()
         self._is_closed = False
         self._next_piece = answer.http.next_piece
+        self._watch = when_dropped(self, answer.http.close)
 
     @property
     def response(self) -> ResponseInfo:
@@ -53,6 +55,11 @@ class Stream(Generic[ChunkT]):
     def request_id(self) -> str | None:
         """The `x-request-id` of the answer; None where there is none."""
         return self._answer.response.request_id
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the stream was closed, or read to its end."""
+        return self._is_closed
 
     def __iter__(self) -> Self:
         return self
@@ -69,20 +76,19 @@ class Stream(Generic[ChunkT]):
                     return result
                 if self._reader.is_done:
                     self._is_closed = True
+                    self._watch.detach()
                     self._answer.http.finish()
                     raise StopIteration
             try:
                 piece = self._next_piece()
-                if piece is not None:
-                    events.extend(self._decoder.feed(piece))
+                events.extend(self._decoder.finish() if piece is None else self._decoder.feed(piece))
+                if piece is not None or events:
                     continue
+                error: StreamError = self._reader.interrupted("the service closed the connection")
             except (Failure, EventTooLargeError) as failure:
+                if self.is_closed:  # by another thread or task
+                    break
                 error = self._error(failure)
-            else:
-                events.extend(self._decoder.finish())
-                if events:
-                    continue
-                error = self._reader.interrupted("the service closed the connection")
             self.close()
             raise error
         raise StopIteration
@@ -96,6 +102,7 @@ class Stream(Generic[ChunkT]):
         """Give the connection back at once; what has not been read is lost."""
         if not self._is_closed:
             self._is_closed = True
+            self._watch.detach()
             self._events.clear()
             self._answer.http.close()
 

@@ -30,3 +30,12 @@ def is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
 def is_path(value: object) -> TypeGuard[os.PathLike[str]]:
     """Say whether `value` is a path object."""
     return isinstance(value, os.PathLike)
+
+
+def is_utf8(text: str) -> bool:
+    """Say whether a string is text that can be sent: half a character (a lone surrogate) cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -48,6 +48,9 @@ class ConnectionOptions(TypedDict, total=False):
     """Whether a chat request is sent again when its answer was lost on the way (it may be billed twice); True."""
 
 
+CONNECTION_NAMES = frozenset(ConnectionOptions.__annotations__)
+
+
 class BaseClientOptions(ConnectionOptions, total=False):
     """What sync and async clients have in common."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from typing_extensions import TypedDict
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import httpx
 
 TimeoutTypes: TypeAlias = Union[float, "httpx.Timeout", None]
-QueryValue: TypeAlias = Union[str, int, float, bool, "list[str]", None]
+QueryScalar: TypeAlias = str | int | float | bool | None
+QueryValue: TypeAlias = QueryScalar | Sequence[QueryScalar]
 
 
 class RequestOptions(TypedDict, total=False):

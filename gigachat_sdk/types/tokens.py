@@ -36,7 +36,8 @@ class TokenAnswer(ResponseModel):
     `POST /api/v2/oauth` names the fields `access_token` and `expires_at`, `POST /v1/token` names them `tok` and `exp`.
     """
 
-    access_token: str = Field(min_length=1, validation_alias=AliasChoices("access_token", "tok"), repr=False)
+    # Visible ASCII alone: anything else could not stand in a header.
+    access_token: str = Field(pattern=r"^[!-~]+$", validation_alias=AliasChoices("access_token", "tok"), repr=False)
     expires_at: float | None = Field(default=None, validation_alias=AliasChoices("expires_at", "exp"), repr=False)
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:  # unknown fields could hold anything

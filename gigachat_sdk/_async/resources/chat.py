@@ -73,6 +73,7 @@ class AsyncCompletions:
         """
         session = self._session
         call = chat_completion_call(params, stream=stream, default_model=session.config.model)
+        del params  # headers among them may hold secrets, and a traceback with locals would show them
         if not call.stream:
             return await session.transport.request(call, ChatCompletion, session.tokens)
         answer = await session.transport.exchange(call, session.tokens)

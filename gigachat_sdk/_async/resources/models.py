@@ -33,6 +33,7 @@ class AsyncModels:
             ['GigaChat', 'GigaChat-2', 'GigaChat-2-Max', ...]
         """
         call = Call("GET", "/models", CallKind.READ, options=take_options(options, OPTION_NAMES, "list"))
+        del options  # headers among them may hold secrets, and a traceback with locals would show them
         return await self._session.transport.request(call, ModelList, self._session.tokens)
 
     async def retrieve(self, model: str, **options: Unpack[RequestOptions]) -> Model:
@@ -54,4 +55,5 @@ class AsyncModels:
         """
         path = f"/models/{quoted(model, 'model')}"
         call = Call("GET", path, CallKind.READ, options=take_options(options, OPTION_NAMES, "retrieve"))
+        del options
         return await self._session.transport.request(call, Model, self._session.tokens)

@@ -74,6 +74,7 @@ class Completions:
         """
         session = self._session
         call = chat_completion_call(params, stream=stream, default_model=session.config.model)
+        del params  # headers among them may hold secrets, and a traceback with locals would show them
         if not call.stream:
             return session.transport.request(call, ChatCompletion, session.tokens)
         answer = session.transport.exchange(call, session.tokens)

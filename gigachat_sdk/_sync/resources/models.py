@@ -34,6 +34,7 @@ class Models:
             ['GigaChat', 'GigaChat-2', 'GigaChat-2-Max', ...]
         """
         call = Call("GET", "/models", CallKind.READ, options=take_options(options, OPTION_NAMES, "list"))
+        del options  # headers among them may hold secrets, and a traceback with locals would show them
         return self._session.transport.request(call, ModelList, self._session.tokens)
 
     def retrieve(self, model: str, **options: Unpack[RequestOptions]) -> Model:
@@ -55,4 +56,5 @@ class Models:
         """
         path = f"/models/{quoted(model, 'model')}"
         call = Call("GET", path, CallKind.READ, options=take_options(options, OPTION_NAMES, "retrieve"))
+        del options
         return self._session.transport.request(call, Model, self._session.tokens)
