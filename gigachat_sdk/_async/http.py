@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import lru_cache, partial
 from typing import Any
 from urllib.request import getproxies
@@ -50,6 +50,20 @@ class _AsyncPool:
         self.in_flight: set[object] = set()
 
 
+class _AsyncRawBody(httpx.AsyncByteStream):
+    """A body as it came, for httpx to decode; an object and no generator, so that it outlives a failed decoding."""
+
+    def __init__(self, pieces: Any) -> None:
+        self._pieces = pieces
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece: bytes = await self._pieces.__anext__()
+        return piece
+
+
 class AsyncHTTPResponse:
     """An answer whose head has arrived."""
 
@@ -57,7 +71,8 @@ class AsyncHTTPResponse:
         self._request = request  # not response.request: a given client may have sent another one
         self._response = response
         self._pool = pool
-        self._pieces: Any = None  # httpx's generator; typed as an iterator there, which cannot be closed
+        self._raw: Any = None  # httpx's generator; typed as an iterator there, which cannot be closed
+        self._pieces: Any = None  # the same, or what decodes it
         self._is_reading = False
         self._is_closed = False
         self._started = started
@@ -93,10 +108,7 @@ class AsyncHTTPResponse:
         """
         is_first = self._pieces is None
         if is_first:
-            is_encoded = "content-encoding" in self._response.headers
-            # httpx's own iteration adds two layers of generators that only decoding needs.
-            stream: Any = self._response.aiter_bytes() if is_encoded else self._response.stream
-            self._pieces = stream.__aiter__()
+            self._begin()
         self._is_reading = True
         try:
             piece: bytes = await async_begin(self._pieces.__anext__) if is_first else await self._pieces.__anext__()
@@ -111,6 +123,14 @@ class AsyncHTTPResponse:
         finally:
             self._is_reading = False
         raise failure
+
+    def _begin(self) -> None:
+        # Its own iteration, since httpx's adds two layers of generators, and drops the inner ones when decoding fails.
+        stream: Any = self._response.stream
+        self._raw = self._pieces = stream.__aiter__()
+        if "content-encoding" in self._response.headers:
+            body = _AsyncRawBody(self._raw)
+            self._pieces = httpx.Response(200, headers=self._response.headers, stream=body).aiter_bytes()
 
     async def finish(self) -> None:
         """Read the end of a complete body, so that its connection can be used again; give up if it lags behind."""
@@ -142,8 +162,8 @@ class AsyncHTTPResponse:
         try:
             await self._response.aclose()
         finally:
-            if hasattr(self._pieces, "aclose") and not is_read_elsewhere:  # a given transport may give an iterator
-                await self._pieces.aclose()
+            if hasattr(self._raw, "aclose") and not is_read_elsewhere:  # a given transport may give an iterator
+                await self._raw.aclose()
 
 
 class AsyncHTTP:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 from urllib.request import getproxies
@@ -49,6 +49,20 @@ class _Pool:
         self.in_flight: set[object] = set()
 
 
+class _RawBody(httpx.ByteStream):
+    """A body as it came, for httpx to decode; an object and no generator, so that it outlives a failed decoding."""
+
+    def __init__(self, pieces: Any) -> None:
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        piece: bytes = self._pieces.__next__()
+        return piece
+
+
 class HTTPResponse:
     """An answer whose head has arrived."""
 
@@ -56,7 +70,8 @@ class HTTPResponse:
         self._request = request  # not response.request: a given client may have sent another one
         self._response = response
         self._pool = pool
-        self._pieces: Any = None  # httpx's generator; typed as an iterator there, which cannot be closed
+        self._raw: Any = None  # httpx's generator; typed as an iterator there, which cannot be closed
+        self._pieces: Any = None  # the same, or what decodes it
         self._is_reading = False
         self._is_closed = False
         self._started = started
@@ -92,10 +107,7 @@ class HTTPResponse:
         """
         is_first = self._pieces is None
         if is_first:
-            is_encoded = "content-encoding" in self._response.headers
-            # httpx's own iteration adds two layers of generators that only decoding needs.
-            stream: Any = self._response.iter_bytes() if is_encoded else self._response.stream
-            self._pieces = stream.__iter__()
+            self._begin()
         self._is_reading = True
         try:
             piece: bytes = begin(self._pieces.__next__) if is_first else self._pieces.__next__()
@@ -110,6 +122,14 @@ class HTTPResponse:
         finally:
             self._is_reading = False
         raise failure
+
+    def _begin(self) -> None:
+        # Its own iteration, since httpx's adds two layers of generators, and drops the inner ones when decoding fails.
+        stream: Any = self._response.stream
+        self._raw = self._pieces = stream.__iter__()
+        if "content-encoding" in self._response.headers:
+            body = _RawBody(self._raw)
+            self._pieces = httpx.Response(200, headers=self._response.headers, stream=body).iter_bytes()
 
     def finish(self) -> None:
         """Read the end of a complete body, so that its connection can be used again; give up if it lags behind."""
@@ -141,8 +161,8 @@ class HTTPResponse:
         try:
             self._response.close()
         finally:
-            if hasattr(self._pieces, "close") and not is_read_elsewhere:  # a given transport may give an iterator
-                self._pieces.close()
+            if hasattr(self._raw, "close") and not is_read_elsewhere:  # a given transport may give an iterator
+                self._raw.close()
 
 
 class HTTP:
