@@ -7,23 +7,20 @@ from __future__ import annotations
 
 import logging
 
-from ._constants import SECRET_HEADERS
-
 logger = logging.getLogger("gigachat_sdk")
 
 
-class _NoSecretHeaders(logging.Filter):
-    """Drops hpack's records of header fields: at DEBUG it writes every one it encodes, the token's included."""
+class _NoDetails(logging.Filter):
+    """Drops hpack's records below WARNING: at DEBUG it writes every header field, and their compressed bytes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        text = f"{record.msg!r} {record.args!r}".lower()
-        return not any(name in text for name in SECRET_HEADERS)
+        return record.levelno >= logging.WARNING
 
 
-_guard = _NoSecretHeaders()
+_guard = _NoDetails()
 
 
 def guard_http2_logging() -> None:
-    """Keep the token out of the logs of HTTP/2's header compression; called when the first HTTP/2 pool is made."""
+    """Keep the token out of the logs of HTTP/2's header compression; called when HTTP/2 may be spoken."""
     for name in ("hpack", "hpack.hpack", "hpack.table"):
         logging.getLogger(name).addFilter(_guard)  # adding the same filter twice has no effect

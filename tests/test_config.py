@@ -13,7 +13,8 @@ import trustme
 from pydantic import SecretStr
 
 from gigachat_sdk import AccessToken, ConfigurationError
-from gigachat_sdk._config import Arguments, ClientConfig, Environment, check_names, check_timeout, resolve
+from gigachat_sdk._config import ClientConfig, check_timeout, resolve
+from gigachat_sdk._settings import Arguments, Environment, check_names
 from gigachat_sdk.types.client_options import BaseClientOptions
 
 KEY = "YTpzM2NyM3QtdmFsdWU="

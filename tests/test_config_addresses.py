@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gigachat_sdk import LEGACY_BASE_URL, ConfigurationError
-from gigachat_sdk._config import Arguments, ClientConfig, Environment, check_address, resolve
+from gigachat_sdk._config import ClientConfig, resolve
+from gigachat_sdk._settings import Arguments, Environment, check_address
 
 SECRET = "s3cr3t-value"
 
@@ -106,10 +107,10 @@ def test_proxies_are_kept_hidden(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["socks5://proxy:1080", "SOCKS5H://proxy:1080"])
 def test_a_socks_proxy_needs_the_package_that_speaks_it(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gigachat_sdk._config.find_spec", lambda name: None)
+    monkeypatch.setattr("gigachat_sdk._settings.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"proxy: a SOCKS proxy needs one more package: pip install 'httpx"):
         config(proxy=value)
-    monkeypatch.setattr("gigachat_sdk._config.find_spec", lambda name: object())
+    monkeypatch.setattr("gigachat_sdk._settings.find_spec", lambda name: object())
     assert config(proxy=value).proxy is not None
 
 

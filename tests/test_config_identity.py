@@ -14,7 +14,8 @@ import trustme
 from pydantic import SecretStr
 
 from gigachat_sdk import AccessToken, ConfigurationError, MemoryTokenStore, MissingCredentialsError
-from gigachat_sdk._config import Arguments, ClientConfig, Environment, resolve
+from gigachat_sdk._config import ClientConfig, resolve
+from gigachat_sdk._settings import Arguments, Environment
 
 KEY, OTHER_KEY = "YTpzM2NyM3QtdmFsdWU=", "YTpvdGhlcg=="
 SECRET = "s3cr3t-value"

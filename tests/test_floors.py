@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
             "_response",
             "_retry",
             "_schema",
+            "_settings",
             "_tls",
             "_token",
         }
@@ -64,8 +65,9 @@ PURE = frozenset({"_version", "_constants", "types", "errors"}.union(*(f for f i
 HTTP = frozenset({"_async.http", "_sync.http"})
 LOOPS = frozenset({"_concurrency", "stores", "limits", "testing", "cli"})
 USERS_OF: dict[str, frozenset[str]] = {
-    # types and `_config` for `Timeout`, `_tls` for its roots, the clients for the type of `http_client`
-    "httpx": HTTP | {"types.request_options", "_config", "_tls", "_async.client", "_sync.client", "testing", "cli"},
+    # types and `_config` for `Timeout`, `_settings` for its addresses, `_tls` for its roots, the clients for the type of `http_client`
+    "httpx": HTTP
+    | {"types.request_options", "_config", "_settings", "_tls", "_async.client", "_sync.client", "testing", "cli"},
     "httpcore": HTTP,
     "h11": frozenset({"testing"}),
     "h2": frozenset({"testing"}),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
 
 import hpack
 import pytest
@@ -53,32 +52,16 @@ def test_the_token_is_in_no_record(caplog: pytest.LogCaptureFixture) -> None:
     encode_token()
     assert SECRET not in caplog.text
     assert SECRET not in repr([record.args for record in caplog.records])
-    assert "text/event-stream" in caplog.text  # the other records stay
 
 
 @pytest.mark.usefixtures("_guarded")
 @pytest.mark.parametrize(
-    ("message", "arguments", "is_written"),
-    [
-        ("Adding %s to the header table", ((b"authorization", SECRET.encode()),), False),
-        ("Adding %s", (("Authorization", SECRET),), False),
-        ("proxy-authorization: " + SECRET, (), False),
-        ("Evicting %s", ((b"cookie", SECRET.encode()),), False),
-        ("Decoded %s", ((b"set-cookie", SECRET.encode()),), False),
-        ("Adding %s", ((b"x-api-key", SECRET.encode()),), False),
-        ("Encoding %d with %d bits", (5, 7), True),
-    ],
+    ("level", "is_written"), [(logging.DEBUG, False), (logging.INFO, False), (logging.WARNING, True)]
 )
-def test_records_of_secret_fields_are_dropped(
-    caplog: pytest.LogCaptureFixture, message: str, arguments: tuple[Any, ...], is_written: bool
-) -> None:
+def test_only_what_matters_is_written(caplog: pytest.LogCaptureFixture, level: int, is_written: bool) -> None:
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("hpack.hpack").debug(message, *arguments)
+    logging.getLogger("hpack.hpack").log(level, "Encoded header block to %s", b"compressed, and easily undone")
     assert bool(caplog.records) is is_written
-
-
-def test_text_that_is_no_utf_8_does_not_break_the_guard() -> None:
-    assert _guard.filter(logging.makeLogRecord({"msg": "half a character: \ud800", "args": ("\udfff",)}))
 
 
 @pytest.mark.usefixtures("_guarded")

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 from typing_extensions import Self, Unpack
 
-from .._config import Arguments, Environment, check_names, resolve
+from .._config import resolve
+from .._settings import Arguments, Environment, check_names
 from ..errors import ConfigurationError
 from ..types.client_options import BaseClientOptions
 from ..types.http import scrub_url
@@ -54,7 +55,7 @@ class AsyncClient:
     """
 
     def __init__(self, **options: Unpack[AsyncClientOptions]) -> None:
-        check_names(options, _NAMES, type(self).__name__ + "()")
+        check_names(options.keys(), _NAMES, type(self).__name__ + "()")
         self._build(Arguments(options), Environment.current(), None)
 
     def _build(self, arguments: Arguments, environment: Environment, parent: AsyncSession | None) -> None:
@@ -126,7 +127,7 @@ class AsyncClient:
         Example:
             >>> patient = client.with_options(timeout=600, max_retries=5)
         """
-        check_names(overrides, _NAMES, "with_options()")
+        check_names(overrides.keys(), _NAMES, "with_options()")
         copy = type(self).__new__(type(self))
         copy._build(self._arguments.merged(Arguments(overrides)), self._environment, self._session)
         return copy

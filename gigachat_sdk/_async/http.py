@@ -173,6 +173,8 @@ class AsyncHTTP:
         self._config = config
         self._given: httpx.AsyncClient | None = config.http_client
         self._given_pool = None if self._given is None else _through_client(self._given)
+        if self._given is not None:
+            guard_http2_logging()
         self._pools: AsyncLocal[list[_AsyncPool]] = AsyncLocal(_close)
         self.is_closed: bool = False
 

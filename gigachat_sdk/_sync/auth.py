@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from typing_extensions import Unpack
 
 from .._concurrency import call
-from .._config import Arguments, ClientConfig, Environment, check_address, check_names, resolve
+from .._config import ClientConfig, resolve
 from .._constants import (
     DEFAULT_AUTH_URL,
     DEFAULT_SCOPE,
@@ -20,6 +20,7 @@ from .._constants import (
 )
 from .._logging import logger
 from .._request import Call, oauth_call, password_call
+from .._settings import Arguments, Environment, check_address, check_names
 from .._token import (
     Freshness,
     check_credentials,
@@ -30,6 +31,7 @@ from .._token import (
 )
 from ..errors import APIError, ConfigurationError, ConfigurationTypeError
 from ..stores import TokenStore, failures_of, process_store
+from ..types._narrow import is_utf8
 from ..types.client_options import CONNECTION_NAMES, ConnectionOptions
 from ..types.tokens import AccessToken, TokenAnswer
 from .http import HTTP
@@ -280,6 +282,8 @@ class PasswordTokenManager(_RenewingTokenManager):
         secret = _secret(password)
         if ":" in user:
             raise ConfigurationError("user: a user name cannot hold a colon (RFC 7617)")
+        if not (is_utf8(user) and is_utf8(secret.get_secret_value())):
+            raise ConfigurationError("user, password: one of them is no text: it holds a lone surrogate")
         url = check_address("base_url", base_url)
         super().__init__(
             _transport(Arguments({**options, "base_url": url})),
@@ -331,9 +335,10 @@ def _secret(value: str | SecretStr) -> SecretStr:
 
 
 def _as_token(value: object) -> AccessToken:
-    token = AccessToken(value) if isinstance(value, str) else value
-    del value
-    if not isinstance(token, AccessToken):
-        raise ConfigurationTypeError(f"token: expected a string or an AccessToken, got {type(token).__name__}")
+    kind = type(value).__name__
+    token = AccessToken(value) if isinstance(value, str) else value if isinstance(value, AccessToken) else None
+    del value  # a traceback with locals must not show it
+    if token is None:
+        raise ConfigurationTypeError(f"token: expected a string or an AccessToken, got {kind}")
     check_header_value("token", token.value)
     return token

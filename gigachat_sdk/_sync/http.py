@@ -172,6 +172,8 @@ class HTTP:
         self._config = config
         self._given: httpx.Client | None = config.http_client
         self._given_pool = None if self._given is None else _through_client(self._given)
+        if self._given is not None:
+            guard_http2_logging()
         self._pools: Local[list[_Pool]] = Local(_close)
         self.is_closed: bool = False
 
