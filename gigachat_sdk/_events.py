@@ -66,14 +66,16 @@ class EventDecoder:
         Raises:
             EventTooLargeError: An event is over the bound; those before it have been returned.
         """
+        events: list[Event] = []
+        if not (self._tail or self._block_size or self._is_first_line or self._skips_line_feed or b"\r" in piece):
+            piece = self._take_simple(piece, events)
+            if not piece:
+                return events
         self._check()
         if self._skips_line_feed and piece:
             self._skips_line_feed = False
             if piece.startswith(b"\n"):
                 piece = piece[1:]
-        events: list[Event] = []
-        if not (self._tail or self._block_size or self._is_first_line) and b"\r" not in piece:
-            piece = self._take_simple(piece, events)
         lines = piece.splitlines()
         if not lines:
             return events
@@ -125,7 +127,7 @@ class EventDecoder:
                 break
             events.append(_event(Event, ("", piece[start + 6 : end])))
             start = end + 2
-        return piece[start:] if start else piece
+        return piece[start:]
 
     def _take(self, line: bytes) -> Event | None:
         if self._is_first_line:

@@ -78,19 +78,18 @@ class ChunkReader(Generic[ChunkT]):
     def read(self, event: Event) -> ChunkT | StreamError | None:
         """Return the event's chunk, an error, or None where it brings nothing (`[DONE]`, a heartbeat)."""
         name, data = event
-        if data == DONE:
-            self.is_done = True
-            return None
         if name in _ERROR_EVENTS:
             return stream_error(_document(data), request=self.request, response=self.response)
-        if not data:
-            return None
         try:
             chunk: ChunkT = self._validate(data)
         except pydantic.ValidationError as error:
-            return self._refused(data, _reason(error))
-        self._add(chunk)
-        return attach(chunk, self.response)
+            reason = _reason(error)
+        else:
+            self._add(chunk)
+            return attach(chunk, self.response)
+        if data == DONE:
+            self.is_done = True
+        return self._refused(data, reason) if data and data != DONE else None
 
     def _refused(self, data: bytes, reason: str) -> StreamError:
         document: Any = _document(data)

@@ -65,7 +65,7 @@ PURE = frozenset({"_version", "_constants", "types", "errors"}.union(*(f for f i
 HTTP = frozenset({"_async.http", "_sync.http"})
 LOOPS = frozenset({"_concurrency", "stores", "limits", "testing", "cli"})
 USERS_OF: dict[str, frozenset[str]] = {
-    # types and `_config` for `Timeout`, `_settings` for its addresses, `_tls` for its roots, the clients for the type of `http_client`
+    # types and `_config` for `Timeout`, `_settings` for addresses, `_tls` for roots, the clients for a type
     "httpx": HTTP
     | {"types.request_options", "_config", "_settings", "_tls", "_async.client", "_sync.client", "testing", "cli"},
     "httpcore": HTTP,
