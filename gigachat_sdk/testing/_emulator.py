@@ -14,7 +14,9 @@ from gigachat_sdk.testing._server import HOST, Certificates, Server
 from gigachat_sdk.testing._state import OAUTH_PATH, AnswerSource, Handler, RecordedRequest, Settings, State
 
 if TYPE_CHECKING:
-    from gigachat_sdk import AsyncClient, Client
+    from typing_extensions import Unpack
+
+    from gigachat_sdk import AsyncClient, AsyncClientOptions, Client, ClientOptions
 
 _CREDENTIALS = "NmIxZDBkNmUtZmY0NC00YjQ4LTkyZWEtOGZiOTc5NjkwM2VhOjRjNDk5NGJiLTFkNWEtNGIxZC1hYzE1LWZkNTAzNjk1MDI1Mg=="
 
@@ -268,25 +270,25 @@ class Emulator:
 
     # ---- clients ----
 
-    def client(self, **kwargs: Any) -> "Client":
+    def client(self, **options: "Unpack[ClientOptions]") -> "Client":
         """Make a `gigachat_sdk.Client` for this emulator. Close it before the emulator stops.
 
         Args:
-            kwargs: Arguments of the client; they win over the emulator's address, key and certificate.
+            options: Keywords of the client; they win over the emulator's address, key and certificate.
         """
         from gigachat_sdk import Client
 
-        return Client(**self._client_arguments(kwargs))
+        return Client(**self._client_arguments({**options}))
 
-    def async_client(self, **kwargs: Any) -> "AsyncClient":
+    def async_client(self, **options: "Unpack[AsyncClientOptions]") -> "AsyncClient":
         """Make a `gigachat_sdk.AsyncClient` for this emulator; see `client`.
 
         Args:
-            kwargs: Arguments of the client; they win over the emulator's address, key and certificate.
+            options: Keywords of the client; they win over the emulator's address, key and certificate.
         """
         from gigachat_sdk import AsyncClient
 
-        return AsyncClient(**self._client_arguments(kwargs))
+        return AsyncClient(**self._client_arguments({**options}))
 
     def _client_arguments(self, given: dict[str, Any]) -> dict[str, Any]:
         arguments: dict[str, Any] = {"base_url": self.base_url, "auth_url": self.auth_url}

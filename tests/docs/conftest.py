@@ -31,5 +31,4 @@ def workplace(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "token.txt").write_text(emulator.issue_token() + "\n")
     (tmp_path / "notes.txt").write_text("Что такое SSE?\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gigachat_sdk._tls._contexts", {})  # every test has other files under the same names
     return tmp_path
