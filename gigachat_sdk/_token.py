@@ -11,6 +11,7 @@ import hashlib
 from enum import Enum
 
 from ._constants import EARLY_REFRESH, EXPIRY_MARGIN
+from ._logging import logger
 from .errors import ConfigurationError, ConfigurationTypeError
 from .types.tokens import AccessToken
 
@@ -40,6 +41,18 @@ def unix_seconds(value: float | None) -> float | None:
     if not value:
         return None
     return value / 1000 if value >= _MILLISECONDS_FROM else float(value)
+
+
+def usable_until(expires_at: float | None, now: float) -> float | None:
+    """Return when a token that was issued just now ends; None where this machine's clock cannot tell.
+
+    A new token that seems to have ended already means that the clock runs ahead. It is used until the service refuses
+    it; else every call would buy another one.
+    """
+    if expires_at is not None and expires_at - EXPIRY_MARGIN <= now:
+        logger.warning("a new token seems to have ended already: is the clock of this machine right?")
+        return None
+    return expires_at
 
 
 def check_header_value(name: str, value: str) -> str:

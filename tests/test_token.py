@@ -22,6 +22,7 @@ from gigachat_sdk._token import (
     freshness,
     store_key,
     unix_seconds,
+    usable_until,
 )
 
 NOW = 1_700_000_000.0
@@ -218,3 +219,14 @@ def test_parts_cannot_be_shifted_into_each_other(other: tuple[str, ...]) -> None
 @given(st.lists(st.text(max_size=5), min_size=1, max_size=4), st.lists(st.text(max_size=5), min_size=1, max_size=4))
 def test_other_parts_have_another_name(one: list[str], two: list[str]) -> None:
     assert (store_key(*one) == store_key(*two)) is (one == two)
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "usable"),
+    [(1060.0, 1060.0), (1005.1, 1005.1), (1005.0, None), (999.0, None), (None, None)],
+)
+def test_a_new_token_that_seems_to_have_ended_means_a_wrong_clock(
+    expires_at: float | None, usable: float | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert usable_until(expires_at, now=1000.0) == usable
+    assert ("is the clock of this machine right?" in caplog.text) is (expires_at is not None and usable is None)

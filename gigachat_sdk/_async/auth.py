@@ -27,6 +27,7 @@ from .._token import (
     freshness,
     store_key,
     unix_seconds,
+    usable_until,
 )
 from ..errors import APIError, ConfigurationError, ConfigurationTypeError
 from ..stores import TokenStore, failures_of, process_store
@@ -182,7 +183,10 @@ class _AsyncRenewingTokenManager:
             shared.pause_until = self._clock() + REFRESH_PAUSE
             logger.warning("the token could not be renewed early, the old one is used on: %s", error)
             return token
-        renewed = AccessToken(answer.access_token, unix_seconds(answer.expires_at))
+        now = self._clock()
+        renewed = AccessToken(answer.access_token, usable_until(unix_seconds(answer.expires_at), now))
+        if freshness(renewed, now) is not Freshness.FRESH:
+            shared.pause_until = now + REFRESH_PAUSE  # a short-lived token must not be renewed by every call
         await self._store.aset(self._name, renewed)
         return renewed
 

@@ -45,8 +45,8 @@ class _AsyncPool:
     def __init__(
         self, send: Callable[[httpx.Request], Awaitable[httpx.Response]], aclose: Callable[[], Awaitable[None]]
     ) -> None:
-        self.send = send
-        self.aclose = aclose
+        self.send: Callable[[httpx.Request], Awaitable[httpx.Response]] = send
+        self.aclose: Callable[[], Awaitable[None]] = aclose
         self.in_flight: set[object] = set()
 
 

@@ -44,8 +44,8 @@ class _Pool:
     __slots__ = ("close", "in_flight", "send")
 
     def __init__(self, send: Callable[[httpx.Request], httpx.Response], close: Callable[[], None]) -> None:
-        self.send = send
-        self.close = close
+        self.send: Callable[[httpx.Request], httpx.Response] = send
+        self.close: Callable[[], None] = close
         self.in_flight: set[object] = set()
 
 
