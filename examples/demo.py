@@ -11,8 +11,9 @@ import io
 import os
 import sys
 import time
+from contextlib import closing
 
-from gigachat_sdk import AsyncClient, ChatCompletion, Client, GigaChatError, NotFoundError
+from gigachat_sdk import AsyncClient, ChatCompletion, Client, GigaChatError, NotFoundError, OAuthTokenManager
 from gigachat_sdk.testing import Emulator
 
 QUESTION = "Почему небо синее? Ответь одним предложением."
@@ -94,7 +95,7 @@ def error(client: Client) -> None:
 
 
 class Clock:
-    """The emulator's clock, which can be put forward and back."""
+    """A clock that can be put forward."""
 
     offset = 0.0
 
@@ -107,25 +108,28 @@ def refused(emulator: Emulator) -> int:
 
 
 def tokens() -> None:
-    title("Токен живёт 30 минут и обновляется сам; вместо ожидания эмулятору переводят часы")
+    title("Токен живёт 30 минут и обновляется сам; вместо ожидания переводят часы")
     clock = Clock()
-    clock.offset = 30 - 1800.0  # what is issued now ends in half a minute
-    with Emulator(https=True, clock=clock) as emulator, emulator.client() as client:
-        steps = (
-            ("первый вопрос: токен получен", 1, 0),
-            ("до конца токена полминуты: он обновлён заранее, отказа не было", 2, 0),
-            ("ещё вопрос: токен прежний", 2, 0),
-            ("сервис счёл токен истёкшим (401): взят новый, вопрос повторён", 3, 1),
+    with Emulator(https=True, clock=clock) as emulator:
+        manager = OAuthTokenManager(
+            emulator.credentials, auth_url=emulator.auth_url, ca_bundle_file=emulator.ca_bundle_file, clock=clock
         )
-        for number, (what, bought, refusals) in enumerate(steps):
-            if number == 1:
-                clock.offset = 0.0
-            if number == 3:
-                clock.offset = 1860.0
-            answer_of(client.chat.completions.create(messages=[{"role": "user", "content": QUESTION}]))
-            print(f"   {what}\n      запросов OAuth: {emulator.oauth_requests}, отказов 401: {refused(emulator)}")
-            must(emulator.oauth_requests == bought, f"{bought} token calls were due, not {emulator.oauth_requests}")
-            must(refused(emulator) == refusals, f"{refusals} refusals were due, not {refused(emulator)}")
+        with closing(manager), emulator.client(token_manager=manager) as client:
+            steps = (
+                ("первый вопрос: токен получен", 1, 0),
+                ("до конца токена полминуты: он обновлён заранее, отказа не было", 2, 0),
+                ("ещё вопрос: токен прежний", 2, 0),
+                ("сервис отозвал токен (401): взят новый, вопрос повторён", 3, 1),
+            )
+            for number, (what, bought, refusals) in enumerate(steps):
+                if number == 1:
+                    clock.offset = 1770.0
+                if number == 3:
+                    emulator.revoke_tokens()
+                answer_of(client.chat.completions.create(messages=[{"role": "user", "content": QUESTION}]))
+                print(f"   {what}\n      запросов OAuth: {emulator.oauth_requests}, отказов 401: {refused(emulator)}")
+                must(emulator.oauth_requests == bought, f"{bought} token calls were due, not {emulator.oauth_requests}")
+                must(refused(emulator) == refusals, f"{refusals} refusals were due, not {refused(emulator)}")
 
 
 def with_emulator() -> None:

@@ -270,7 +270,8 @@ async def _guard(
     finally:
         values.pop(key, None)
         guardians.pop(key, None)
-        await close(value)
+        with anyio.CancelScope(shield=True):  # trio closes what its run leaves behind in a cancelled scope
+            await close(value)
 
 
 def _close_guardians(guardians: dict[tuple[Any, Any], AsyncGenerator[None, None]]) -> None:

@@ -38,7 +38,7 @@ class AsyncFailure(Exception):
 
 
 class _AsyncPool:
-    """One pool of connections and the requests that it has in flight (a set, since adding to one needs no lock)."""
+    """One pool of connections and the requests that it has in flight, with their answers once there are any."""
 
     __slots__ = ("aclose", "in_flight", "send")
 
@@ -47,7 +47,7 @@ class _AsyncPool:
     ) -> None:
         self.send: Callable[[httpx.Request], Awaitable[httpx.Response]] = send
         self.aclose: Callable[[], Awaitable[None]] = aclose
-        self.in_flight: set[object] = set()
+        self.in_flight: dict[object, AsyncHTTPResponse | None] = {}
 
 
 class _AsyncRawBody(httpx.AsyncByteStream):
@@ -155,7 +155,7 @@ class AsyncHTTPResponse:
         if self._is_closed:
             return
         self._is_closed = True
-        self._pool.in_flight.discard(self._request)
+        self._pool.in_flight.pop(self._request, None)
         is_read_elsewhere = self._is_reading  # by another thread or task, which this wakes
         if is_read_elsewhere:
             async_interrupt(self._socket())
@@ -199,19 +199,20 @@ class AsyncHTTP:
         request = self._request(method, url, headers, body, timeout)
         if self._given is not None and self._given.is_closed:
             raise ConfigurationError("http_client: it is closed; close it after the last call")
-        pool.in_flight.add(request)
-        response: httpx.Response | None = None
+        pool.in_flight[request] = None
+        answer: AsyncHTTPResponse | None = None
         started = time.perf_counter()
         try:
-            response = await pool.send(request)
-            return AsyncHTTPResponse(request, response, started, pool)
+            answer = AsyncHTTPResponse(request, await pool.send(request), started, pool)
+            pool.in_flight[request] = answer
+            return answer
         except Exception as error:
             if not _is_of_the_network(error):
                 raise  # a hook or a transport of the user's
             failure = _failure(error, request.url.host)
         finally:
-            if response is None:
-                pool.in_flight.discard(request)
+            if answer is None:
+                pool.in_flight.pop(request, None)
         raise failure
 
     def _request(
@@ -274,6 +275,9 @@ def _prepare(tls: TLSConfig) -> None:
 
 async def _close(pools: list[_AsyncPool]) -> None:
     for pool in pools:
+        for answer in list(pool.in_flight.values()):
+            if answer is not None:  # a stream that somebody still holds
+                await answer.aclose()
         await pool.aclose()
 
 

@@ -39,14 +39,14 @@ class Failure(Exception):
 
 
 class _Pool:
-    """One pool of connections and the requests that it has in flight (a set, since adding to one needs no lock)."""
+    """One pool of connections and the requests that it has in flight, with their answers once there are any."""
 
     __slots__ = ("close", "in_flight", "send")
 
     def __init__(self, send: Callable[[httpx.Request], httpx.Response], close: Callable[[], None]) -> None:
         self.send: Callable[[httpx.Request], httpx.Response] = send
         self.close: Callable[[], None] = close
-        self.in_flight: set[object] = set()
+        self.in_flight: dict[object, HTTPResponse | None] = {}
 
 
 class _RawBody(httpx.ByteStream):
@@ -154,7 +154,7 @@ class HTTPResponse:
         if self._is_closed:
             return
         self._is_closed = True
-        self._pool.in_flight.discard(self._request)
+        self._pool.in_flight.pop(self._request, None)
         is_read_elsewhere = self._is_reading  # by another thread or task, which this wakes
         if is_read_elsewhere:
             interrupt(self._socket())
@@ -198,19 +198,20 @@ class HTTP:
         request = self._request(method, url, headers, body, timeout)
         if self._given is not None and self._given.is_closed:
             raise ConfigurationError("http_client: it is closed; close it after the last call")
-        pool.in_flight.add(request)
-        response: httpx.Response | None = None
+        pool.in_flight[request] = None
+        answer: HTTPResponse | None = None
         started = time.perf_counter()
         try:
-            response = pool.send(request)
-            return HTTPResponse(request, response, started, pool)
+            answer = HTTPResponse(request, pool.send(request), started, pool)
+            pool.in_flight[request] = answer
+            return answer
         except Exception as error:
             if not _is_of_the_network(error):
                 raise  # a hook or a transport of the user's
             failure = _failure(error, request.url.host)
         finally:
-            if response is None:
-                pool.in_flight.discard(request)
+            if answer is None:
+                pool.in_flight.pop(request, None)
         raise failure
 
     def _request(
@@ -273,6 +274,9 @@ def _prepare(tls: TLSConfig) -> None:
 
 def _close(pools: list[_Pool]) -> None:
     for pool in pools:
+        for answer in list(pool.in_flight.values()):
+            if answer is not None:  # a stream that somebody still holds
+                answer.close()
         pool.close()
 
 

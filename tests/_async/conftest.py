@@ -1,0 +1,83 @@
+"""An emulator, a clock, and a store of tokens for each test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+import gigachat_sdk._async.auth as auth_module
+import gigachat_sdk._async.transport as transport_module
+from gigachat_sdk import AsyncClient, MemoryTokenStore
+from gigachat_sdk.testing import Emulator
+
+Connect = Callable[..., AsyncClient]
+
+
+class Clock:
+    """A clock that a test turns by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(autouse=True)
+def process_store(monkeypatch: pytest.MonkeyPatch) -> MemoryTokenStore:
+    """Begin every test without tokens: ports come again, and the usual store lasts as long as the process."""
+    store = MemoryTokenStore()
+    monkeypatch.setattr(auth_module, "process_store", store)
+    return store
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def https_emulator() -> Iterator[Emulator]:
+    """An emulator over TLS: a certificate takes a while to make, so one serves all tests of a file."""
+    with Emulator(https=True) as running:
+        yield running
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Make clients, of an emulator or of anything; they are closed after the test."""
+    clients: list[AsyncClient] = []
+
+    def make(server: Emulator | None = None, **options: Any) -> AsyncClient:
+        clients.append(AsyncClient(**options) if server is None else server.async_client(**options))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+def client(emulator: Emulator, connect: Connect) -> AsyncClient:
+    """A client of the test's emulator with the usual settings."""
+    return connect(emulator)
+
+
+@pytest.fixture
+def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that the client wanted to sleep; it does not."""
+    slept: list[float] = []
+
+    async def record(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(transport_module, "async_sleep", record)
+    return slept
