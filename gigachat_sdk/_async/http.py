@@ -50,6 +50,21 @@ class _AsyncPool:
         self.in_flight: dict[object, AsyncHTTPResponse | None] = {}
 
 
+class _AsyncBody(httpx.AsyncByteStream):
+    """The bytes of a request; an object and no generator, which trio would miss when the connection breaks in it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._rest = [body]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._rest:
+            raise StopAsyncIteration
+        return self._rest.pop()
+
+
 class _AsyncRawBody(httpx.AsyncByteStream):
     """A body as it came, for httpx to decode; an object and no generator, so that it outlives a failed decoding."""
 
@@ -222,7 +237,10 @@ class AsyncHTTP:
         try:
             if self._given is not None:  # its own headers, cookies and parameters count
                 return self._given.build_request(method, url, headers=headers, content=body, extensions=extensions)
-            return httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
+            request = httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
+            if body is not None:
+                request.stream = _AsyncBody(body)
+            return request
         except httpx.InvalidURL as error:
             reason = str(error)
         raise InvalidRequestError(f"the address of the call cannot be sent: {reason}")

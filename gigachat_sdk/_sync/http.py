@@ -49,6 +49,21 @@ class _Pool:
         self.in_flight: dict[object, HTTPResponse | None] = {}
 
 
+class _Body(httpx.ByteStream):
+    """The bytes of a request; an object and no generator, which trio would miss when the connection breaks in it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._rest = [body]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if not self._rest:
+            raise StopIteration
+        return self._rest.pop()
+
+
 class _RawBody(httpx.ByteStream):
     """A body as it came, for httpx to decode; an object and no generator, so that it outlives a failed decoding."""
 
@@ -221,7 +236,10 @@ class HTTP:
         try:
             if self._given is not None:  # its own headers, cookies and parameters count
                 return self._given.build_request(method, url, headers=headers, content=body, extensions=extensions)
-            return httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
+            request = httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
+            if body is not None:
+                request.stream = _Body(body)
+            return request
         except httpx.InvalidURL as error:
             reason = str(error)
         raise InvalidRequestError(f"the address of the call cannot be sent: {reason}")

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from gigachat_sdk.testing import Emulator
 
 import gigachat_sdk._sync.auth as auth_module
 import gigachat_sdk._sync.transport as transport_module
 from gigachat_sdk import Client, MemoryTokenStore
+from gigachat_sdk.testing import Emulator
 
 Connect = Callable[..., Client]
 

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from gigachat_sdk.testing import Emulator, Reply
 
 from gigachat_sdk import (
     AccessToken,
@@ -24,6 +23,7 @@ from gigachat_sdk import (
     MemoryTokenStore,
     OAuthTokenManager,
 )
+from gigachat_sdk.testing import Emulator, Reply
 
 from .conftest import Clock, Connect
 from .servers import refusing_port

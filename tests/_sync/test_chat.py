@@ -9,7 +9,6 @@ import pickle
 from pathlib import Path
 
 import pytest
-from gigachat_sdk.testing import Emulator, Reply
 
 from gigachat_sdk import (
     APIStatusError,
@@ -25,6 +24,7 @@ from gigachat_sdk import (
     RequestTooLargeError,
     UnprocessableEntityError,
 )
+from gigachat_sdk.testing import Emulator, Reply
 
 from .conftest import Connect
 

@@ -8,7 +8,6 @@ import pickle
 from pathlib import Path
 
 import pytest
-from gigachat_sdk.testing import Emulator, Reply
 
 from gigachat_sdk import (
     APIResponseValidationError,
@@ -21,6 +20,7 @@ from gigachat_sdk import (
     StreamError,
     StreamInterruptedError,
 )
+from gigachat_sdk.testing import Emulator, Reply
 
 from .conftest import Connect
 

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 import respx
-from gigachat_sdk.testing import Emulator, Reply
 
 import gigachat_sdk
 from gigachat_sdk import (
@@ -21,6 +20,7 @@ from gigachat_sdk import (
     ConfigurationError,
     MissingCredentialsError,
 )
+from gigachat_sdk.testing import Emulator, Reply
 
 from .conftest import Connect
 from .servers import RawServer

@@ -12,8 +12,6 @@ from typing import Any
 import httpx
 import pytest
 import trustme
-from gigachat_sdk._retry import Outcome
-from gigachat_sdk.testing import Emulator
 
 from gigachat_sdk import (
     APIConnectionError,
@@ -22,7 +20,9 @@ from gigachat_sdk import (
     Client,
     ConfigurationError,
 )
+from gigachat_sdk._retry import Outcome
 from gigachat_sdk._sync.http import _failure
+from gigachat_sdk.testing import Emulator
 
 from .conftest import Connect
 from .servers import ConnectProxy, RawServer, plain_answer

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-from gigachat_sdk.testing import Emulator, Reply
 
 from gigachat_sdk import AuthenticationError, Client, InvalidRequestError, NotFoundError
+from gigachat_sdk.testing import Emulator, Reply
 
 from .conftest import Connect
 

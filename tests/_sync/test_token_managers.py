@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gigachat_sdk.testing import Emulator, Reply
 
 from gigachat_sdk import (
     AccessToken,
@@ -21,6 +20,7 @@ from gigachat_sdk import (
     TokenManager,
     TokenStore,
 )
+from gigachat_sdk.testing import Emulator, Reply
 
 from .conftest import Connect
 from .servers import RawServer, plain_answer

@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 import respx
-from gigachat_sdk.testing import Emulator, Reply
 
 from gigachat_sdk import (
     APIConnectionError,
@@ -27,6 +26,7 @@ from gigachat_sdk import (
     InvalidRequestError,
     RateLimitError,
 )
+from gigachat_sdk.testing import Emulator, Reply
 
 from .conftest import Connect
 from .servers import Connection, RawServer, plain_answer, refusing_port
