@@ -6,7 +6,6 @@ import importlib.util
 import shutil
 import sys
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -26,8 +25,6 @@ def load() -> ModuleType:
 
 
 unasync = load()
-needs_ruff = pytest.mark.skipif(not find_spec("ruff") and not shutil.which("ruff"), reason="ruff is not installed")
-
 CONVERSIONS = [
     # keywords
     ("async def get(self) -> None:\n    await self._get()\n", "def get(self) -> None:\n    self._get()\n"),
@@ -177,7 +174,6 @@ def loose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unasync, "unused_rules", lambda used: [])
 
 
-@needs_ruff
 def test_write_then_check(project: Path, loose: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert unasync.main(["--check"], project) == 1
     assert "missing: gigachat_sdk/_sync/client.py\nmissing: tests/_sync/test_client.py\n" in capsys.readouterr().err
@@ -195,7 +191,6 @@ def test_write_then_check(project: Path, loose: None, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == ""
 
 
-@needs_ruff
 def test_stale_files_and_orphans(project: Path, loose: None, capsys: pytest.CaptureFixture[str]) -> None:
     unasync.main([], project)
     stale, orphan = project / "gigachat_sdk/_sync/client.py", project / "tests/_sync/sub/test_gone.py"
@@ -210,7 +205,6 @@ def test_stale_files_and_orphans(project: Path, loose: None, capsys: pytest.Capt
     assert not orphan.exists()
 
 
-@needs_ruff
 def test_orphans_of_a_tree_that_is_gone(project: Path, loose: None) -> None:
     unasync.main([], project)
     shutil.rmtree(project / "gigachat_sdk/_async")
@@ -220,7 +214,6 @@ def test_orphans_of_a_tree_that_is_gone(project: Path, loose: None) -> None:
     assert list((project / "gigachat_sdk").rglob("*.py")) == []
 
 
-@needs_ruff
 def test_an_unused_rule_and_a_forbidden_name_fail_the_check(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unasync.write(project / "tests/_async/test_tasks.py", "import asyncio\n\nasyncio.run(x)\n")
     assert unasync.main([], project) == 1
@@ -232,7 +225,6 @@ def test_an_unused_rule_and_a_forbidden_name_fail_the_check(project: Path, capsy
     assert "unused rule: 'aclose'" not in error
 
 
-@needs_ruff
 def test_names_of_files_are_converted_and_may_not_meet(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unasync.write(project / "gigachat_sdk/_async/async_pool.py", "")
     assert "gigachat_sdk/_sync/pool.py" in unasync.generate(project)[0]
@@ -241,7 +233,6 @@ def test_names_of_files_are_converted_and_may_not_meet(project: Path, capsys: py
     assert "two files want to become gigachat_sdk/_sync/pool.py" in capsys.readouterr().err
 
 
-@needs_ruff
 @pytest.mark.parametrize("source", ["async def f(aclose, close): ...\n", "x = [await for]\n"])
 def test_a_text_that_is_no_python(project: Path, capsys: pytest.CaptureFixture[str], source: str) -> None:
     unasync.write(project / "gigachat_sdk/_async/client.py", source)
@@ -259,7 +250,6 @@ def test_usage(tmp_path: Path) -> None:
     assert unasync.main(["--help"], tmp_path) == 2
 
 
-@needs_ruff
 def test_the_trees_on_disk_are_fresh() -> None:
     texts, _, problems = unasync.generate()
     assert [*unasync.compare(texts), *problems] == []

@@ -1,0 +1,68 @@
+"""After a fork the child opens connections of its own, and the parent's stay the parent's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from gigachat_sdk.testing import Emulator
+
+HEAD = """
+import asyncio, os, sys
+from gigachat_sdk import AsyncClient, Client
+base_url, auth_url, credentials = sys.argv[1:]
+options = dict(base_url=base_url, auth_url=auth_url, credentials=credentials, max_retries=0)
+def ask(client, number):
+    content = str(number)
+    answer = client.chat.completions.create(messages=[{"role": "user", "content": content}])
+    assert answer.choices[0].message.content.endswith(content), answer
+async def ask_async(client, number):
+    content = str(number)
+    answer = await client.chat.completions.create(messages=[{"role": "user", "content": content}])
+    assert answer.choices[0].message.content.endswith(content), answer
+def end(child):
+    if not child:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+SYNC = """
+client = Client(**options)
+ask(client, 0)
+child = os.fork()
+for number in range(30):
+    ask(client, f"{child}/{number}")
+client.close()
+end(child)
+"""
+
+ASYNC = """
+client = AsyncClient(**options)
+loop = asyncio.new_event_loop()
+loop.run_until_complete(ask_async(client, 0))
+child = os.fork()
+if child:
+    for number in range(30):
+        loop.run_until_complete(ask_async(client, f"{child}/{number}"))
+    loop.run_until_complete(client.aclose())
+    loop.close()
+else:
+    async def main():
+        for number in range(30):
+            await ask_async(client, number)
+        await client.aclose()
+    asyncio.run(main())
+end(child)
+"""
+
+
+@pytest.mark.parametrize("script", [SYNC, ASYNC], ids=["sync", "async"])
+def test_parent_and_child_both_get_their_own_answers(script: str) -> None:
+    with Emulator() as emulator:
+        command = [sys.executable, "-c", HEAD + script, emulator.base_url, emulator.auth_url, emulator.credentials]
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert len(emulator.requests_to("/v1/chat/completions")) == 61
+        assert emulator.oauth_requests == 1  # the token is the child's as well
