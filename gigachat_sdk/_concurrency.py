@@ -351,9 +351,13 @@ def async_interrupt(socket: Any) -> None:
 def interrupt(socket: Any) -> None:
     """Wake the thread that reads from a socket; closing it alone would leave the read waiting."""
     if socket is not None:
-        with suppress(OSError):  # it may not be connected any more
-            # The base class's method: the one of a TLS socket would pull its state away under the reader.
-            base.shutdown(socket, SHUT_RDWR)
+        _shut(socket, SHUT_RDWR)
+
+
+def _shut(socket: Any, how: int) -> None:
+    with suppress(OSError):  # it may not be connected any more
+        # The base class's method: the one of a TLS socket would pull its state away under the reader.
+        base.shutdown(socket, how)
 
 
 async def async_finish_soon(read_to_end: Callable[[], Awaitable[None]], seconds: float, socket: Any) -> None:
@@ -373,7 +377,7 @@ def finish_soon(read_to_end: Callable[[], None], seconds: float, socket: Any) ->
     def give_up() -> None:
         with guard:
             if not is_over and socket is not None:
-                socket.shutdown(SHUT_RD)
+                _shut(socket, SHUT_RD)
 
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True
