@@ -5,6 +5,8 @@ from __future__ import annotations
 from io import StringIO
 from typing import Any, Protocol, TypeVar
 
+from pydantic import ValidationError
+
 from .types.chat_completion import ChatCompletion, ChatCompletionChunk, ChoiceDelta, ChunkChoice
 
 ChunkT_contra = TypeVar("ChunkT_contra", contravariant=True)
@@ -118,4 +120,11 @@ class ChatCompletionAccumulator:
             if so_far.finish_reason is not None:
                 choice["finish_reason"] = so_far.finish_reason
             choices.append(choice)
-        return ChatCompletion.model_validate({**self._fields, "choices": choices})
+        try:
+            return ChatCompletion.model_validate({**self._fields, "choices": choices})
+        except ValidationError:  # a field that chunks do not type has another type in the whole
+            plain = [
+                {**choice, "message": {name: choice["message"].get(name) for name in ("role", "content")}}
+                for choice in choices
+            ]
+            return ChatCompletion.model_validate({"choices": plain})

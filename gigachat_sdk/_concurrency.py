@@ -300,7 +300,10 @@ def _start(loop: asyncio.AbstractEventLoop, close: Callable[[], Awaitable[None]]
 def _start_in_trio(close: Callable[[], Awaitable[None]]) -> None:
     import trio
 
-    trio.lowlevel.spawn_system_task(_quietly, close)
+    try:
+        trio.lowlevel.spawn_system_task(_quietly, close)
+    except RuntimeError:  # trio's run is just ending, and takes no more tasks
+        _close_without_loop(close)
 
 
 async def _quietly(close: Callable[[], Awaitable[None]]) -> None:

@@ -132,7 +132,7 @@ def resolve(arguments: Arguments, environment: Environment, *, is_async: bool) -
         retry=_retry(settings),
         proxy=proxy,
         http2=settings.http2(),
-        token_store=arguments.get("token_store"),
+        token_store=_token_store(arguments.get("token_store")),
         http_client=http_client,
         default_headers=check_headers("default_headers", arguments.get("default_headers"), ConfigurationTypeError),
         default_query=check_query("default_query", arguments.get("default_query"), ConfigurationTypeError),
@@ -173,8 +173,13 @@ def _tls(settings: Settings, *, is_used: bool) -> TLSConfig:
     )
     if config.key_file is not None and config.cert_file is None:
         raise ConfigurationError("key_file: it belongs to a certificate; give cert_file as well")
-    config.check()
-    return config
+    try:
+        config.check()
+    except ConfigurationError as error:
+        name, _, trouble = error.message.partition(":")
+    else:
+        return config
+    raise ConfigurationError(f"{settings.name_of(name)}:{trouble}")
 
 
 def _auth(settings: Settings, *, has_certificate: bool, is_async: bool) -> AuthConfig:
@@ -243,6 +248,14 @@ def _check_manager(manager: Any, *, is_async: bool) -> None:
         raise ConfigurationTypeError(f"token_manager: {type(manager).__name__} is no {other}, which {mine} needs")
 
 
+def _token_store(store: Any) -> Any:
+    wanted = ("get", "set", "delete", "lock", "aget", "aset", "adelete", "alock")
+    missing = [] if store is None else [name for name in wanted if not callable(getattr(store, name, None))]
+    if missing:
+        raise ConfigurationTypeError(f"token_store: {type(store).__name__} has no {', '.join(missing)}; see TokenStore")
+    return store
+
+
 def _timeout(settings: Settings, http_client: Any) -> httpx.Timeout:
     value = settings.arguments.get("timeout")
     if value is None and "timeout" in settings.arguments:
@@ -265,8 +278,14 @@ def check_timeout(
     type_kind: type[ValueError] = ConfigurationTypeError,
 ) -> httpx.Timeout:
     """Turn seconds, or None for no limit, into an `httpx.Timeout`; refuse what is no time."""
-    if isinstance(value, httpx.Timeout) or value is None:
-        return value or httpx.Timeout(None)
+    if value is None:
+        return httpx.Timeout(None)
+    if isinstance(value, httpx.Timeout):
+        for phase, seconds in value.as_dict().items():
+            limit: Any = seconds
+            if limit is not None and (not isinstance(limit, int | float) or not 0 < limit <= _LONGEST_TIMEOUT):
+                raise kind(f"{name}: {limit!r} is no time to wait ({phase}); give seconds over 0, or None for no limit")
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise type_kind(f"{name}: expected seconds or an httpx.Timeout, got {type(value).__name__}")
     if not 0 < value <= _LONGEST_TIMEOUT:

@@ -57,6 +57,7 @@ class EventDecoder:
         self._tail_size = 0
         self._block: list[bytes] = []  # lines of an event that has not ended yet
         self._block_size = 0
+        self._has_data = False  # whether one of them is a `data` line
         self._is_first_line = True
         self._skips_line_feed = False  # the last piece ended in CR: an LF that follows belongs to it
 
@@ -111,7 +112,7 @@ class EventDecoder:
         self._tail.clear()
         if self._is_first_line:
             line = line.removeprefix(_BYTE_ORDER_MARK)
-        return [Event("", DONE)] if line in _DONE_LINES and not self._has_data() else []
+        return [Event("", DONE)] if line in _DONE_LINES and not self._has_data else []
 
     def _check(self) -> None:
         mark = len(_BYTE_ORDER_MARK) if self._is_first_line else 0  # it may still stand at the beginning
@@ -134,28 +135,25 @@ class EventDecoder:
             self._is_first_line = False
             line = line.removeprefix(_BYTE_ORDER_MARK)
         if line:
-            if line in _DONE_LINES and not self._has_data():
+            if line in _DONE_LINES and not self._has_data:
                 self._block, self._block_size = [], 0
                 return Event("", DONE)
             self._block_size += len(line)
             if not line.startswith(b":"):
                 self._block.append(line)
+                self._has_data = self._has_data or line.partition(b":")[0] == b"data"
             return None
-        block, self._block, self._block_size = self._block, [], 0
+        block, has_data = self._block, self._has_data
+        self._block, self._block_size, self._has_data = [], 0, False
         if len(block) == 1 and block[0].startswith(b"data:"):
             data = block[0][6 if block[0].startswith(b"data: ") else 5 :]
             return Event("", data)
-        return self._decode(block) if block else None
-
-    def _has_data(self) -> bool:
-        return any(line.partition(b":")[0] == b"data" for line in self._block)
+        return self._decode(block) if has_data else None
 
     def _decode(self, block: list[bytes]) -> Event | None:
-        has_data = False
         for line in block:
-            has_data = has_data or line.partition(b":")[0] == b"data"
             self._fields.decode(line.decode("utf-8", "replace"))
         event = self._fields.decode("")
-        if event is None or not has_data:
+        if event is None:
             return None
         return Event("" if event.event == "message" else event.event, event.data.encode())  # "message" is no name

@@ -76,15 +76,24 @@ def quoted(segment: str, name: str) -> str:
         raise InvalidRequestError(f"{name}: it holds a lone surrogate, which is no text", param=name) from None
 
 
+# Names of other packages for what has another name here.
+_HABITS = {
+    "tools": "functions",
+    "tool_choice": "function_call",
+    "max_completion_tokens": "max_tokens",
+    "headers": "extra_headers",
+}
+
+
 def take_options(params: Mapping[str, Any], known: Iterable[str], method: str) -> RequestOptions:
     """Refuse unknown keywords with a did-you-mean, check the options among them, and return those."""
     unknown = params.keys() - known
     if unknown:
         name = min(unknown)
-        close = get_close_matches(name, known, n=1)
+        close = [_HABITS[name]] if name in _HABITS else get_close_matches(name, known, n=1)
         advice = f"; did you mean {close[0]!r}?" if close else "; what the SDK does not know goes into extra_body={...}"
         raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{advice}")
-    options = cast("RequestOptions", {name: params[name] for name in OPTION_NAMES & params.keys()})
+    options = cast("RequestOptions", Hidden({name: params[name] for name in OPTION_NAMES & params.keys()}))
     if options:
         check_headers("extra_headers", options.get("extra_headers"), InvalidRequestTypeError)
         check_query("extra_query", options.get("extra_query"), InvalidRequestTypeError)
@@ -185,12 +194,16 @@ def _in_words(kind: str, message: str) -> str:
         "finite_number": "expected a finite number, got NaN or infinity",
     }
     text = known.get(kind) or message
-    return text.replace("Input should be a valid ", "expected a ").replace("Input should be ", "expected ")
+    return (
+        text.replace("Input should be a valid integer", "expected an integer")
+        .replace("Input should be a valid ", "expected a ")
+        .replace("Input should be ", "expected ")
+    )
 
 
 def shown(value: object) -> str:
     """Show a wrong value where it is short and plain, else name its type."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 10**20):
         return repr(value)
     if isinstance(value, str) and len(value) <= 40:
         return repr(value)
@@ -331,6 +344,13 @@ def query_string(*layers: Mapping[str, Any]) -> str:
             (name, str(item).lower() if isinstance(item, bool) else str(item)) for item in items if item is not None
         ]
     return urlencode(pairs)
+
+
+class Hidden(dict[str, Any]):
+    """Arguments of a call; the repr shows names only, since it may stand in a traceback."""
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(sorted(self))}}}"
 
 
 class SentHeaders(dict[str, str]):

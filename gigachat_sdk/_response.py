@@ -6,7 +6,7 @@ shows no body as a local.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import pydantic
@@ -26,6 +26,7 @@ from .types.http import RequestInfo, ResponseInfo
 
 ModelT = TypeVar("ModelT", bound=ResponseModel)
 ChunkT = TypeVar("ChunkT", bound=ResponseModel)
+StreamErrorT = TypeVar("StreamErrorT", bound="StreamError[Any]")
 
 _ERROR_EVENTS = frozenset({"error", "response.error"})
 
@@ -65,8 +66,14 @@ class ChunkReader(Generic[ChunkT]):
     """
 
     def __init__(
-        self, model: type[ChunkT], accumulator: Accumulator[ChunkT], request: RequestInfo, response: ResponseInfo
+        self,
+        model: type[ChunkT],
+        accumulator: Accumulator[ChunkT],
+        request: RequestInfo,
+        response: ResponseInfo,
+        hide: Callable[[bytes], bytes] = bytes,
     ) -> None:
+        self._hide = hide  # takes our own authorization out of what an error shows
         self._validate = model.__pydantic_validator__.validate_json
         self._model = model
         self._accumulator = accumulator
@@ -75,11 +82,13 @@ class ChunkReader(Generic[ChunkT]):
         self.response: ResponseInfo = response
         self.is_done: bool = False
 
-    def read(self, event: Event) -> ChunkT | StreamError | None:
+    def read(self, event: Event) -> ChunkT | StreamError[Any] | None:
         """Return the event's chunk, an error, or None where it brings nothing (`[DONE]`, a heartbeat)."""
         name, data = event
         if name in _ERROR_EVENTS:
-            return stream_error(_document(data), request=self.request, response=self.response)
+            return self._with_arrived(
+                stream_error(_document(self._hide(data)), request=self.request, response=self.response)
+            )
         try:
             chunk: ChunkT = self._validate(data)
         except pydantic.ValidationError as error:
@@ -87,43 +96,42 @@ class ChunkReader(Generic[ChunkT]):
         else:
             self._add(chunk)
             return attach(chunk, self.response)
-        if data == DONE:
+        if data.strip() == DONE:
             self.is_done = True
-        return self._refused(data, reason) if data and data != DONE else None
+            return None
+        # An event with a name of its own (a ping) that is no chunk concerns somebody else.
+        return self._refused(self._hide(data), reason) if data and not name else None
 
-    def _refused(self, data: bytes, reason: str) -> StreamError:
+    def _refused(self, data: bytes, reason: str) -> StreamError[Any]:
         document: Any = _document(data)
         if is_dict(document) and "choices" not in document and {"error", "message", "status"} & document.keys():
-            return stream_error(document, request=self.request, response=self.response)
-        return StreamError(
-            f"an event of the stream is no {self._model.__name__}: {reason}",
-            request=self.request,
-            response=self.response,
-            body=document,
-        )
+            return self._with_arrived(stream_error(document, request=self.request, response=self.response))
+        text = f"an event of the stream is no {self._model.__name__}: {reason}"
+        error = StreamError[Any](text, request=self.request, response=self.response, body=document)
+        return self._with_arrived(error)
 
-    def unreadable(self, reason: str) -> StreamError:
+    def unreadable(self, reason: str) -> StreamError[Any]:
         """Return the error for bytes that are no events."""
-        return StreamError(f"the stream cannot be read: {reason}", request=self.request, response=self.response)
+        error = StreamError[Any](f"the stream cannot be read: {reason}", request=self.request, response=self.response)
+        return self._with_arrived(error)
 
     def interrupted(self, reason: str) -> StreamInterruptedError[Any]:
         """Return the error for a stream that ended too early, with what had arrived."""
-        text, partial = self._accumulator.text, self._accumulator.partial()
-        if isinstance(partial, ResponseModel):
-            attach(partial, self.response)
-        return StreamInterruptedError(
+        text = self._accumulator.text
+        error = StreamInterruptedError[Any](
             f"the stream ended before it was complete: {reason}; {len(text)} characters had arrived, and nothing is "
             "asked again by itself",
-            text=text,
-            partial=partial,
             request=self.request,
             response=self.response,
         )
+        return self._with_arrived(error)
+
+    def _with_arrived(self, error: StreamErrorT) -> StreamErrorT:
+        error.text, error.partial = self._accumulator.text, self._accumulator.partial()
+        if isinstance(error.partial, ResponseModel):
+            attach(error.partial, self.response)
+        return error
 
 
 def _document(data: bytes) -> Any:
-    text = data.decode("utf-8", "replace")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    return parse_body(data, "application/json")

@@ -86,7 +86,7 @@ class RetryPolicy:
             if isinstance(max_retries, bool) or not isinstance(max_retries, int):
                 raise type_error(f"max_retries: expected a whole number, got {type(max_retries).__name__}")
             if max_retries < 0:
-                raise error(f"{name_of('max_retries')}: {max_retries} is less than 0, which means never")
+                raise error(f"{name_of('max_retries')}: give 0 (never) or more, not {max_retries}")
             changes["max_retries"] = max_retries
         if retry_statuses is not None:
             if isinstance(retry_statuses, str | bytes) or is_mapping(retry_statuses) or not is_iterable(retry_statuses):

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 
 from ._constants import ENVIRONMENT_PREFIX, SECRET_HEADERS
 from .errors import ConfigurationError, ConfigurationTypeError
-from .types._narrow import is_path, is_utf8
+from .types._narrow import is_iterable, is_mapping, is_path, is_utf8
+from .types.http import scrub_url, sounds_secret
 from .types.tokens import AccessToken
 
 T = TypeVar("T")
@@ -78,8 +79,13 @@ class Arguments:
         proxy = self._given.get("proxy")
         if isinstance(proxy, SecretStr) and "@" in proxy.get_secret_value():
             found.append("proxy")
-        headers: Mapping[str, Any] = self._given.get("default_headers") or {}
-        return found + (["default_headers"] if any(name.lower() in SECRET_HEADERS for name in headers) else [])
+        named: Mapping[str, Any]
+        for argument in ("default_headers", "default_query"):
+            named = self._given.get(argument) or {}
+            if is_mapping(named) and any(name.lower() in SECRET_HEADERS or sounds_secret(name) for name in named):
+                found.append(argument)
+        auth_url = self._given.get("auth_url")
+        return found + (["auth_url"] if isinstance(auth_url, str) and scrub_url(auth_url) != auth_url else [])
 
     def plain(self) -> dict[str, Any]:
         """Return the arguments as they were given, secrets unwrapped."""
@@ -97,6 +103,11 @@ class Unfit:
 
 
 def _wrapped(name: str, value: Any) -> Any:
+    """Hide secrets, and copy what the caller could change or use up."""
+    if name in ("default_headers", "default_query") and is_mapping(value):
+        return dict(value)
+    if name == "retry_statuses" and is_iterable(value) and not isinstance(value, str | bytes) and not is_mapping(value):
+        return tuple(value)
     if name not in (*_SECRETS, "proxy") or isinstance(value, SecretStr | AccessToken | Unfit | None):
         return value
     return SecretStr(value) if isinstance(value, str) else Unfit(value)
@@ -106,11 +117,15 @@ def _plain(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
+# Names of other packages for what has another name here.
+_HABITS = {"api_key": "credentials", "token": "access_token", "verify": "verify_ssl_certs", "proxies": "proxy"}
+
+
 def check_names(given: Collection[str], known: Collection[str], what: str) -> None:
     """Refuse an unknown keyword as Python itself does, with a did-you-mean."""
     for name in given:
         if name not in known:
-            close = get_close_matches(name, known, n=1)
+            close = [_HABITS[name]] if name in _HABITS else get_close_matches(name, known, n=1)
             advice = f"; did you mean {close[0]!r}?" if close else ""
             raise TypeError(f"{what} got an unexpected keyword argument {name!r}{advice}")
 

@@ -7,6 +7,7 @@ as `cert=` beside `verify=<path>`.
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,7 @@ def ssl_context(config: TLSConfig) -> ssl.SSLContext:
 
 def _build(config: TLSConfig) -> ssl.SSLContext:
     if config.verify and config.is_used:
-        context = httpx.create_ssl_context()  # SSL_CERT_FILE and SSL_CERT_DIR where they are set, else certifi's roots
+        context = _usual_roots()
         context.load_verify_locations(cafile=BUNDLED_CA_FILE)
         if config.ca_bundle_file is not None:
             _load_ca(context, config.ca_bundle_file)
@@ -95,6 +96,18 @@ def _build(config: TLSConfig) -> ssl.SSLContext:
     if config.cert_file is not None:
         _load_certificate(context, config.cert_file, config)
     return context
+
+
+def _usual_roots() -> ssl.SSLContext:
+    """Roots of SSL_CERT_FILE and SSL_CERT_DIR where these are set, else certifi's."""
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:  # ssl.SSLError is one
+        reason = error.strerror or str(error)
+    named = [f"{name}={os.environ[name]!r}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ]
+    raise ConfigurationError(
+        f"the usual root certificates cannot be read ({reason}): look at {', '.join(named) or 'certifi'}"
+    )
 
 
 def _load_ca(context: ssl.SSLContext, path: str) -> None:

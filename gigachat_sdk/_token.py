@@ -38,7 +38,7 @@ def freshness(token: AccessToken | None, now: float) -> Freshness:
 
 def unix_seconds(value: float | None) -> float | None:
     """Normalise a time that is given in seconds or in milliseconds, told apart by its size; 0 and None mean never."""
-    if not value:
+    if not value or not value > 0:  # NaN is not greater than anything
         return None
     return value / 1000 if value >= _MILLISECONDS_FROM else float(value)
 

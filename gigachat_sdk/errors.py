@@ -35,9 +35,10 @@ from typing_extensions import TypeVar
 
 from ._constants import KNOWN_SCOPES
 from .types._narrow import is_mapping, is_sequence
+from .types.chat_completion import ChatCompletion
 from .types.http import RequestInfo, ResponseInfo, scrub_url
 
-PartialT = TypeVar("PartialT", default=Any)
+PartialT = TypeVar("PartialT", default=ChatCompletion)
 
 
 class GigaChatError(Exception):
@@ -162,6 +163,11 @@ class APIStatusError(APIError):
 
     retry_after: float | None = None
 
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+        return 0 if self.response is None else self.response.status_code
+
 
 class BadRequestError(APIStatusError):
     """400: the request is malformed."""
@@ -207,12 +213,8 @@ class APIResponseValidationError(APIError):
     """The service answered with a success whose body is not what was expected; `.body` holds it."""
 
 
-class StreamError(APIError):
-    """The service sent an error inside a stream, or an event that cannot be read."""
-
-
-class StreamInterruptedError(StreamError, Generic[PartialT]):
-    """A stream ended before the service said so. What had arrived is kept; nothing is asked again.
+class StreamError(APIError, Generic[PartialT]):
+    """The service sent an error inside a stream, or an event that cannot be read.
 
     Attributes:
         text: The text that had arrived.
@@ -227,10 +229,15 @@ class StreamInterruptedError(StreamError, Generic[PartialT]):
         partial: PartialT | None = None,
         request: RequestInfo | None = None,
         response: ResponseInfo | None = None,
+        body: Any = None,
     ) -> None:
-        super().__init__(message, request=request, response=response)
+        super().__init__(message, request=request, response=response, body=body)
         self.text = text
         self.partial: PartialT | None = partial
+
+
+class StreamInterruptedError(StreamError[PartialT]):
+    """A stream ended before the service said so. What had arrived is kept; nothing is asked again."""
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {
@@ -308,7 +315,7 @@ def status_error(
     said = _what_it_says(body)
     place = f"{request.method} {request.url}"
     if 300 <= status < 400:
-        target = scrub_url(response.headers.get("location", "nowhere"))
+        target = scrub_url(response.headers.get("location", "an address that it does not name"))
         return APIStatusError(
             f"{status} for {place}: the service redirects to {target}, and redirects are not followed; "
             "set base_url (or auth_url) to the address it names",
@@ -330,7 +337,7 @@ def status_error(
 
 def stream_error(
     document: Mapping[str, Any] | str, *, request: RequestInfo | None, response: ResponseInfo | None
-) -> StreamError:
+) -> StreamError[Any]:
     """Turn an error that came inside a stream into its exception (internal)."""
     said = _what_it_says(document)
     status = document.get("status", document.get("code")) if is_mapping(document) else None

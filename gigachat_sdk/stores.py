@@ -6,6 +6,7 @@ out the lock under which a token is renewed. Methods beginning with `a` are the 
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from dataclasses import dataclass
@@ -99,6 +100,13 @@ class MemoryTokenStore:
         self._locks: dict[str, Lock] = {}
         self._async_locks: dict[str, AsyncLock] = {}
         self._guard = threading.Lock()
+        self._process = os.getpid()
+
+    def _renew_locks(self) -> None:
+        """After a fork a lock may be held by a thread that only the parent has."""
+        if self._process != os.getpid():
+            self._locks, self._async_locks, self._guard = {}, {}, threading.Lock()
+            self._process = os.getpid()
 
     def get(self, name: str) -> AccessToken | None:
         """Return the token `name`, expired or not; None where there is none."""
@@ -110,6 +118,7 @@ class MemoryTokenStore:
 
     def delete(self, name: str, token: AccessToken) -> None:
         """Forget the token `name` if it still is `token`."""
+        self._renew_locks()
         with self._guard:
             kept = self._tokens.get(name)
             if kept is not None and kept.value == token.value:
@@ -117,6 +126,7 @@ class MemoryTokenStore:
 
     def lock(self, name: str) -> Lock:
         """Return the lock under which threads renew the token `name`."""
+        self._renew_locks()
         return self._locks.setdefault(name, Lock())
 
     async def aget(self, name: str) -> AccessToken | None:
@@ -133,6 +143,7 @@ class MemoryTokenStore:
 
     def alock(self, name: str) -> AsyncLock:
         """Return the lock under which tasks renew the token `name`."""
+        self._renew_locks()
         return self._async_locks.setdefault(name, AsyncLock())
 
     def __repr__(self) -> str:
@@ -157,4 +168,7 @@ _failures: weakref.WeakKeyDictionary[Any, dict[str, Failures]] = weakref.WeakKey
 
 def failures_of(store: TokenStore, name: str) -> Failures:
     """Return what all managers share that keep the token `name` in `store` (internal)."""
-    return _failures.setdefault(store, {}).setdefault(name, Failures())
+    try:
+        return _failures.setdefault(store, {}).setdefault(name, Failures())
+    except TypeError:  # a store that cannot be referred to weakly: its managers share less
+        return Failures()

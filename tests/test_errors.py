@@ -170,7 +170,7 @@ def test_a_redirect_is_an_error_that_names_its_target(status: int) -> None:
 
 
 def test_a_redirect_to_nowhere_says_so() -> None:
-    assert "redirects to nowhere" in str(answered(304))
+    assert "redirects to an address that it does not name" in str(answered(304))
 
 
 def test_a_redirect_does_not_show_secrets_of_its_target() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import Any
@@ -58,6 +59,14 @@ class AsyncClient:
         check_names(options.keys(), _NAMES, type(self).__name__ + "()")
         self._build(Arguments(options), Environment.current(), None)
 
+    @classmethod
+    def _without_environment(cls, options: Mapping[str, Any]) -> Self:
+        """Make a client that no variable of the environment shapes; for the emulator (internal)."""
+        check_names(options.keys(), _NAMES, cls.__name__ + "()")
+        client = cls.__new__(cls)
+        client._build(Arguments(options), Environment({}), None)
+        return client
+
     def _build(self, arguments: Arguments, environment: Environment, parent: AsyncSession | None) -> None:
         self._arguments = arguments
         self._environment = environment
@@ -109,8 +118,9 @@ class AsyncClient:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the connections are closed; for a copy, also where its parent is closed."""
-        return self._session.transport.http.is_closed
+        """Whether the client is closed; for a copy, also where its parent is closed."""
+        transport = self._session.transport
+        return transport.is_closed or transport.http.is_closed
 
     def with_options(self, **overrides: Unpack[AsyncClientOptions]) -> Self:
         """Return a copy with other settings.
@@ -128,12 +138,15 @@ class AsyncClient:
             >>> patient = client.with_options(timeout=600, max_retries=5)
         """
         check_names(overrides.keys(), _NAMES, "with_options()")
+        given = Arguments(overrides)
+        del overrides  # secrets among them must not stand in a traceback with locals
         copy = type(self).__new__(type(self))
-        copy._build(self._arguments.merged(Arguments(overrides)), self._environment, self._session)
+        copy._build(self._arguments.merged(given), self._environment, self._session)
         return copy
 
     async def aclose(self) -> None:
         """Close the connections; calls in flight end with an error. A copy closes only what is its own."""
+        self._session.transport.is_closed = True
         if self._owned is not None:
             await self._owned.aclose()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from typing_extensions import Self
 
@@ -15,6 +15,7 @@ from ..errors import StreamError
 from ..types._base import ResponseModel
 from ..types.http import ResponseInfo
 from .http import AsyncFailure
+from .session import AsyncSession
 from .transport import AsyncAnswer
 
 ChunkT = TypeVar("ChunkT", bound=ResponseModel)
@@ -36,8 +37,9 @@ class AsyncStream(Generic[ChunkT]):
         ...         print(chunk.choices[0].delta.content or "", end="")
     """
 
-    def __init__(self, answer: AsyncAnswer, reader: ChunkReader[ChunkT]) -> None:
+    def __init__(self, answer: AsyncAnswer, reader: ChunkReader[ChunkT], session: AsyncSession) -> None:
         self._answer = answer
+        self._session = session  # keeps the connections open, should the client be gone before its stream is read
         self._reader = reader
         self._decoder = EventDecoder()
         self._events: deque[Event] = deque()
@@ -83,7 +85,7 @@ class AsyncStream(Generic[ChunkT]):
                 events.extend(self._decoder.finish() if piece is None else self._decoder.feed(piece))
                 if piece is not None or events:
                     continue
-                error: StreamError = self._reader.interrupted("the service closed the connection")
+                error: StreamError[Any] = self._reader.interrupted("the service closed the connection")
             except (AsyncFailure, EventTooLargeError) as failure:
                 if self.is_closed:  # by another thread or task
                     break
@@ -92,7 +94,9 @@ class AsyncStream(Generic[ChunkT]):
             raise error
         raise StopAsyncIteration
 
-    def _error(self, failure: AsyncFailure | EventTooLargeError) -> StreamError:
+    def _error(self, failure: AsyncFailure | EventTooLargeError) -> StreamError[Any]:
+        if self._session.transport.http.is_closed:
+            return self._reader.interrupted("the client was closed")
         if isinstance(failure, AsyncFailure):
             return self._reader.interrupted(failure.error.message)
         return self._reader.unreadable(str(failure))

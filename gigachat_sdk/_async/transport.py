@@ -7,7 +7,7 @@ import random
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .._concurrency import async_sleep
 from .._config import ClientConfig, Timeout, check_timeout, short_timeout
@@ -16,10 +16,14 @@ from .._logging import logger
 from .._request import USER_AGENT, Call, SentHeaders, UserHeaders, hide_authorization, query_string
 from .._response import parse
 from .._retry import Outcome, RetryPolicy, decide, parse_retry_after
+from .._token import check_header_value
 from ..errors import (
+    APIConnectionError,
     APIError,
     APIResponseValidationError,
     AuthenticationError,
+    ConfigurationError,
+    ConfigurationTypeError,
     InvalidRequestError,
     InvalidRequestTypeError,
     no_stream_error,
@@ -52,6 +56,7 @@ class AsyncAnswer:
     http: AsyncHTTPResponse
     request: RequestInfo
     response: ResponseInfo
+    sent: SentHeaders
     content: bytes = field(default=b"", repr=False)
 
 
@@ -70,7 +75,7 @@ class _Plan:
     """What every attempt of one call has in common."""
 
     call: Call
-    url: str
+    url: str = field(repr=False)
     headers: SentHeaders
     timeout: Timeout
     policy: RetryPolicy
@@ -87,8 +92,10 @@ class AsyncTransport:
     """Sends calls, for as many threads or tasks as there are."""
 
     def __init__(self, config: ClientConfig, http: AsyncHTTP) -> None:
-        self.config = config
-        self.http = http
+        self.config: ClientConfig = config
+        self.http: AsyncHTTP = http
+        self.is_closed: bool = False  # a copy of a client is closed by itself, its connections are its parent's
+        self._checked: AccessToken | None = None
         self._headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
         # A compressed stream may be held back until a block is full.
         self._stream_headers = {
@@ -102,6 +109,10 @@ class AsyncTransport:
         """Send a call and return its answer as `model`."""
         answer = await self.exchange(call, tokens)
         result = parse(model, answer.content, answer.request, answer.response, is_secret=call.has_secret_answer)
+        if isinstance(result, APIResponseValidationError):
+            content = hide_authorization(answer.content, answer.sent)
+            result = parse(model, content, answer.request, answer.response, is_secret=call.has_secret_answer)
+            del content
         answer.content = b""
         if isinstance(result, APIResponseValidationError):
             raise result
@@ -109,6 +120,8 @@ class AsyncTransport:
 
     async def exchange(self, call: Call, tokens: AsyncTokenSource | None) -> AsyncAnswer:
         """Send a call until it succeeds, or its error is to be raised."""
+        if self.is_closed:
+            raise ConfigurationError("this client is closed; make a new one, or use it inside its 'with' block")
         plan = self._plan(call)
         if plan.is_authorized_by_user:
             tokens = None
@@ -119,6 +132,7 @@ class AsyncTransport:
         while True:
             if tokens is not None:
                 token, renewed = renewed or await tokens.get_token(), None
+                self._check(token)
             result = await self._attempt(plan, token, retries_taken)
             if isinstance(result, AsyncAnswer):
                 return result
@@ -127,9 +141,12 @@ class AsyncTransport:
                     has_renewed = True
                     await tokens.invalidate(token)
                     renewed = await tokens.get_token()
+                    self._check(renewed)
                     if renewed is not None and renewed.value != token.value:
                         logger.info("the token was refused; sending %s %s again with a new one", call.method, call.path)
                         continue
+                raise result.error
+            if self.http.is_closed:
                 raise result.error
             delay = decide(
                 plan.policy,
@@ -141,10 +158,25 @@ class AsyncTransport:
                 jitter=random.random(),  # noqa: S311  # spreads retries out, guards nothing
             )
             if delay is None:
+                if retries_taken and isinstance(result.error, APIConnectionError):
+                    result.error.message += f" (tried {retries_taken + 1} times)"
                 raise result.error
             retries_taken += 1
             logger.info("retry %d of %s %s in %.2f s: %s", retries_taken, call.method, call.path, delay, result.error)
             await async_sleep(delay)
+
+    def _check(self, token: AccessToken | None) -> None:
+        """Refuse what a manager of the user's gives that is no token; each one is looked at once."""
+        given: Any = token
+        del token  # a traceback with locals must not show what is no token
+        if given is None or given is self._checked:
+            return
+        if not isinstance(given, AccessToken):
+            kind = type(given).__name__
+            del given
+            raise ConfigurationTypeError(f"token_manager: get_token() gave a {kind}, and an AccessToken or None is due")
+        check_header_value("token_manager", given.value)
+        self._checked = given
 
     def _plan(self, call: Call) -> _Plan:
         config, options = self.config, call.options
@@ -205,7 +237,7 @@ class AsyncTransport:
             facts = (request.method, request.url, http.status_code, response.elapsed, response.request_id)
             logger.debug("%s %s: %d in %.3f s (request id %s)", *facts)
         if is_stream or (is_success and not call.stream):
-            return AsyncAnswer(http, request, response, content)
+            return AsyncAnswer(http, request, response, headers, content)
         content = hide_authorization(content, headers)
         if is_success:
             return _Refusal(no_stream_error(request, response, content), Outcome.FINAL)

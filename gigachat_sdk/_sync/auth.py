@@ -179,7 +179,7 @@ class _RenewingTokenManager:
         except APIError as error:
             shared.count += 1
             shared.error = error.copy()
-            if token is None or state is Freshness.EXPIRED:
+            if token is None or freshness(token, self._clock()) is Freshness.EXPIRED:
                 raise
             shared.pause_until = self._clock() + REFRESH_PAUSE
             logger.warning("the token could not be renewed early, the old one is used on: %s", error)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ from ..types.http import Headers
 # So a pool serves few requests at a time, and more in flight open further pools. An idle connection is kept for less
 # than the 15 s after which the service closes it.
 _POOL_SIZE = 16
+# A server takes some 100 streams on an HTTP/2 connection, and counts those that were left early until they end.
+_MOST_ABANDONED = 50
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=12.0)
 
 
@@ -41,9 +44,16 @@ class Failure(Exception):
 class _Pool:
     """One pool of connections and the requests that it has in flight, with their answers once there are any."""
 
-    __slots__ = ("close", "in_flight", "send")
+    __slots__ = ("abandoned", "close", "in_flight", "route", "send")
 
-    def __init__(self, send: Callable[[httpx.Request], httpx.Response], close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        send: Callable[[httpx.Request], httpx.Response],
+        close: Callable[[], None],
+        route: str = "",
+    ) -> None:
+        self.abandoned: int = 0  # streams over HTTP/2 that were left early: httpcore does not tell the server
+        self.route: str = route  # for messages: which proxy stands in between
         self.send: Callable[[httpx.Request], httpx.Response] = send
         self.close: Callable[[], None] = close
         self.in_flight: dict[object, HTTPResponse | None] = {}
@@ -88,12 +98,13 @@ class HTTPResponse:
         self._raw: Any = None  # httpx's generator; typed as an iterator there, which cannot be closed
         self._pieces: Any = None  # the same, or what decodes it
         self._is_reading = False
+        self._is_at_end = False
         self._is_closed = False
         self._started = started
         self.status_code: int = response.status_code
         self.headers: Headers = Headers(response.headers.raw)
-        version: bytes = response.extensions.get("http_version", b"HTTP/1.1")
-        self.http_version: str = version.decode("ascii")
+        version: Any = response.extensions.get("http_version", b"HTTP/1.1")
+        self.http_version: str = version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
 
     @property
     def elapsed(self) -> float:
@@ -127,11 +138,12 @@ class HTTPResponse:
         try:
             piece: bytes = begin(self._pieces.__next__) if is_first else self._pieces.__next__()
         except StopIteration:
+            self._is_at_end = True
             return None
         except Exception as error:
             if not _is_of_the_network(error):
                 raise
-            failure = _failure(error, self._request.url.host)
+            failure = _failure(error, self._request, self._pool.route)
         else:
             return piece
         finally:
@@ -150,6 +162,7 @@ class HTTPResponse:
         """Read the end of a complete body, so that its connection can be used again; give up if it lags behind."""
         if self.http_version == "HTTP/1.1":
             finish_soon(self._read_to_end, BODY_END_WAIT, self._socket())
+        self._is_at_end = True
         self.close()
 
     def _read_to_end(self) -> None:
@@ -170,6 +183,8 @@ class HTTPResponse:
             return
         self._is_closed = True
         self._pool.in_flight.pop(self._request, None)
+        if self.http_version == "HTTP/2" and not self._is_at_end:
+            self._pool.abandoned += 1
         is_read_elsewhere = self._is_reading  # by another thread or task, which this wakes
         if is_read_elsewhere:
             interrupt(self._socket())
@@ -223,7 +238,7 @@ class HTTP:
         except Exception as error:
             if not _is_of_the_network(error):
                 raise  # a hook or a transport of the user's
-            failure = _failure(error, request.url.host)
+            failure = _failure(error, request, pool.route)
         finally:
             if answer is None:
                 pool.in_flight.pop(request, None)
@@ -257,7 +272,7 @@ class HTTP:
                 guard_http2_logging()
             pools = self._pools.add(http2, list[_Pool])
         for pool in pools:
-            if http2 or len(pool.in_flight) < _POOL_SIZE:
+            if pool.abandoned < _MOST_ABANDONED and (http2 or len(pool.in_flight) < _POOL_SIZE):
                 return pool
         pool = self._new_pool(http2=http2)
         pools.append(pool)
@@ -268,15 +283,23 @@ class HTTP:
         is_plain = config.base_url.startswith("http:")
         context, http1 = ssl_context(config.tls), not (http2 and is_plain)  # without TLS nothing is negotiated
         if config.proxy is None and getproxies():  # httpx's client knows which variable counts for which host
-            client = httpx.Client(verify=context, http1=http1, http2=http2, limits=_LIMITS)
-            return _through_client(client)
+            try:
+                client = httpx.Client(verify=context, http1=http1, http2=http2, limits=_LIMITS)
+                return _through_client(client, " (the environment names proxies)")
+            except ImportError:
+                trouble = "speaks SOCKS, which needs one more package: pip install 'httpx[socks]'"
+            except (ValueError, httpx.InvalidURL):
+                trouble = "is no address of a proxy"
+            names = ", ".join(name for name in os.environ if name.lower().endswith("_proxy"))
+            raise ConfigurationError(f"one of the environment's proxy variables ({names}) {trouble}")
         # Without one, its transport does all we need, at half the cost of the client around it.
-        proxy = None
+        proxy, route = None, ""
         if config.proxy is not None:
             address = config.proxy.get_secret_value()
             proxy = httpx.Proxy(address, ssl_context=context if address.lower().startswith("https:") else None)
+            route = f" through the proxy {proxy.url.netloc.decode('ascii', 'replace')}"
         transport = httpx.HTTPTransport(verify=context, http1=http1, http2=http2, limits=_LIMITS, proxy=proxy)
-        return _Pool(transport.handle_request, transport.close)
+        return _Pool(transport.handle_request, transport.close, route)
 
     def close(self) -> None:
         """Close all connections that this layer has made."""
@@ -298,8 +321,8 @@ def _close(pools: list[_Pool]) -> None:
         pool.close()
 
 
-def _through_client(client: httpx.Client) -> _Pool:
-    return _Pool(partial(client.send, stream=True, follow_redirects=False), client.close)
+def _through_client(client: httpx.Client, route: str = "") -> _Pool:
+    return _Pool(partial(client.send, stream=True, follow_redirects=False), client.close, route)
 
 
 @lru_cache(maxsize=128)
@@ -313,38 +336,54 @@ _NETWORK_PACKAGES = frozenset({"anyio", "h11", "h2", "hpack", "httpcore", "httpx
 
 
 def _is_of_the_network(error: Exception) -> bool:
+    if isinstance(error, httpx.HTTPStatusError):
+        return False  # only a hook of the user's raises one
     return any(kind.__module__.partition(".")[0] in _NETWORK_PACKAGES for kind in type(error).__mro__)
 
 
-def _failure(error: Exception, host: str) -> Failure:
+def _failure(error: Exception, request: httpx.Request, route: str) -> Failure:
     """Say what an exception of httpx means: how far the request got, and what to tell the user."""
+    place = request.url.netloc.rpartition(b"@")[2].decode("ascii", "replace")
     reason = _reason(error)
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         reason = reason.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or reason
-        return Failure(APIConnectionError(refused_certificate_message(host, reason)), Outcome.FINAL)
+        return Failure(APIConnectionError(refused_certificate_message(place, reason)), Outcome.FINAL)
+    if "Max outbound streams" in reason:
+        text = f"the HTTP/2 connection to {place} takes no more streams"
+        return Failure(APIConnectionError(text), Outcome.NOT_REACHED)
+    if "illegal header line" in reason:  # its words may show a cookie
+        reason = "an illegal header line"
     if isinstance(error, httpx.LocalProtocolError):  # its words may show a header's value
-        text = f"the request to {host} breaks the rules of HTTP; is there a line end or another odd sign in a header?"
+        text = f"the request to {place} breaks the rules of HTTP; is there a line end or another odd sign in a header?"
         return Failure(APIConnectionError(text), Outcome.FINAL)
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-        return Failure(APIConnectionError(f"cannot send to {host}: {reason}"), Outcome.FINAL)
-    if isinstance(error, httpx.PoolTimeout):
-        text = "no connection became free in time: more requests are in flight than the pool has connections"
-        return Failure(APITimeoutError(text), Outcome.NOT_REACHED)
-    if isinstance(error, httpx.ConnectTimeout):
-        return Failure(APITimeoutError(f"could not connect to {host} in time"), Outcome.NOT_REACHED)
+        return Failure(APIConnectionError(f"cannot send to {place}: {reason}"), Outcome.FINAL)
+    if isinstance(error, httpx.DecodingError):
+        text = f"the answer of {place} cannot be decoded: {reason}"
+        return Failure(APIConnectionError(text, sent=True), Outcome.FINAL)
+    if isinstance(error, httpx.TimeoutException):
+        return _timeout_failure(error, request, place + route)
     if isinstance(error, httpx.ProxyError):
-        text = f"the proxy on the way to {host} refused: {reason}"
+        text = f"the proxy on the way to {place} refused: {reason}{route}"
         return Failure(APIConnectionError(text), Outcome.NOT_REACHED)
     if isinstance(error, httpx.ConnectError):
-        return Failure(APIConnectionError(f"could not connect to {host}: {reason}"), Outcome.NOT_REACHED)
-    if isinstance(error, httpx.TimeoutException):
-        what = "take the request" if isinstance(error, httpx.WriteTimeout) else "answer"
-        return Failure(APITimeoutError(f"{host} did not {what} in time", sent=True), Outcome.LOST)
-    if isinstance(error, httpx.DecodingError):
-        return Failure(
-            APIConnectionError(f"the answer of {host} cannot be decoded: {reason}", sent=True), Outcome.FINAL
-        )
-    return Failure(APIConnectionError(f"the connection to {host} was lost: {reason}", sent=True), Outcome.LOST)
+        return Failure(APIConnectionError(f"could not connect to {place}{route}: {reason}"), Outcome.NOT_REACHED)
+    return Failure(APIConnectionError(f"the connection to {place} was lost: {reason}", sent=True), Outcome.LOST)
+
+
+def _timeout_failure(error: httpx.TimeoutException, request: httpx.Request, place: str) -> Failure:
+    limits: dict[str, float | None] = request.extensions.get("timeout", {})
+    if isinstance(error, httpx.PoolTimeout):
+        text = f"no connection to {place} became free within {limits.get('pool')} s"
+        return Failure(APITimeoutError(text), Outcome.NOT_REACHED)
+    if isinstance(error, httpx.ConnectTimeout):
+        text = f"could not connect to {place} within {limits.get('connect')} s"
+        return Failure(APITimeoutError(text), Outcome.NOT_REACHED)
+    if isinstance(error, httpx.WriteTimeout):
+        text = f"{place} did not take the request within {limits.get('write')} s"
+    else:
+        text = f"{place} did not answer within {limits.get('read')} s"
+    return Failure(APITimeoutError(text, sent=True), Outcome.LOST)
 
 
 def _reason(error: BaseException) -> str:

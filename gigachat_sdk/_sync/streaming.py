@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from typing_extensions import Self
 
@@ -16,6 +16,7 @@ from ..errors import StreamError
 from ..types._base import ResponseModel
 from ..types.http import ResponseInfo
 from .http import Failure
+from .session import Session
 from .transport import Answer
 
 ChunkT = TypeVar("ChunkT", bound=ResponseModel)
@@ -37,8 +38,9 @@ class Stream(Generic[ChunkT]):
         ...         print(chunk.choices[0].delta.content or "", end="")
     """
 
-    def __init__(self, answer: Answer, reader: ChunkReader[ChunkT]) -> None:
+    def __init__(self, answer: Answer, reader: ChunkReader[ChunkT], session: Session) -> None:
         self._answer = answer
+        self._session = session  # keeps the connections open, should the client be gone before its stream is read
         self._reader = reader
         self._decoder = EventDecoder()
         self._events: deque[Event] = deque()
@@ -84,7 +86,7 @@ class Stream(Generic[ChunkT]):
                 events.extend(self._decoder.finish() if piece is None else self._decoder.feed(piece))
                 if piece is not None or events:
                     continue
-                error: StreamError = self._reader.interrupted("the service closed the connection")
+                error: StreamError[Any] = self._reader.interrupted("the service closed the connection")
             except (Failure, EventTooLargeError) as failure:
                 if self.is_closed:  # by another thread or task
                     break
@@ -93,7 +95,9 @@ class Stream(Generic[ChunkT]):
             raise error
         raise StopIteration
 
-    def _error(self, failure: Failure | EventTooLargeError) -> StreamError:
+    def _error(self, failure: Failure | EventTooLargeError) -> StreamError[Any]:
+        if self._session.transport.http.is_closed:
+            return self._reader.interrupted("the client was closed")
         if isinstance(failure, Failure):
             return self._reader.interrupted(failure.error.message)
         return self._reader.unreadable(str(failure))

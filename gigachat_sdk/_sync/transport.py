@@ -8,7 +8,7 @@ import random
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .._concurrency import sleep
 from .._config import ClientConfig, Timeout, check_timeout, short_timeout
@@ -17,10 +17,14 @@ from .._logging import logger
 from .._request import USER_AGENT, Call, SentHeaders, UserHeaders, hide_authorization, query_string
 from .._response import parse
 from .._retry import Outcome, RetryPolicy, decide, parse_retry_after
+from .._token import check_header_value
 from ..errors import (
+    APIConnectionError,
     APIError,
     APIResponseValidationError,
     AuthenticationError,
+    ConfigurationError,
+    ConfigurationTypeError,
     InvalidRequestError,
     InvalidRequestTypeError,
     no_stream_error,
@@ -53,6 +57,7 @@ class Answer:
     http: HTTPResponse
     request: RequestInfo
     response: ResponseInfo
+    sent: SentHeaders
     content: bytes = field(default=b"", repr=False)
 
 
@@ -71,7 +76,7 @@ class _Plan:
     """What every attempt of one call has in common."""
 
     call: Call
-    url: str
+    url: str = field(repr=False)
     headers: SentHeaders
     timeout: Timeout
     policy: RetryPolicy
@@ -88,8 +93,10 @@ class Transport:
     """Sends calls, for as many threads or tasks as there are."""
 
     def __init__(self, config: ClientConfig, http: HTTP) -> None:
-        self.config = config
-        self.http = http
+        self.config: ClientConfig = config
+        self.http: HTTP = http
+        self.is_closed: bool = False  # a copy of a client is closed by itself, its connections are its parent's
+        self._checked: AccessToken | None = None
         self._headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
         # A compressed stream may be held back until a block is full.
         self._stream_headers = {
@@ -103,6 +110,10 @@ class Transport:
         """Send a call and return its answer as `model`."""
         answer = self.exchange(call, tokens)
         result = parse(model, answer.content, answer.request, answer.response, is_secret=call.has_secret_answer)
+        if isinstance(result, APIResponseValidationError):
+            content = hide_authorization(answer.content, answer.sent)
+            result = parse(model, content, answer.request, answer.response, is_secret=call.has_secret_answer)
+            del content
         answer.content = b""
         if isinstance(result, APIResponseValidationError):
             raise result
@@ -110,6 +121,8 @@ class Transport:
 
     def exchange(self, call: Call, tokens: TokenSource | None) -> Answer:
         """Send a call until it succeeds, or its error is to be raised."""
+        if self.is_closed:
+            raise ConfigurationError("this client is closed; make a new one, or use it inside its 'with' block")
         plan = self._plan(call)
         if plan.is_authorized_by_user:
             tokens = None
@@ -120,6 +133,7 @@ class Transport:
         while True:
             if tokens is not None:
                 token, renewed = renewed or tokens.get_token(), None
+                self._check(token)
             result = self._attempt(plan, token, retries_taken)
             if isinstance(result, Answer):
                 return result
@@ -128,9 +142,12 @@ class Transport:
                     has_renewed = True
                     tokens.invalidate(token)
                     renewed = tokens.get_token()
+                    self._check(renewed)
                     if renewed is not None and renewed.value != token.value:
                         logger.info("the token was refused; sending %s %s again with a new one", call.method, call.path)
                         continue
+                raise result.error
+            if self.http.is_closed:
                 raise result.error
             delay = decide(
                 plan.policy,
@@ -142,10 +159,25 @@ class Transport:
                 jitter=random.random(),  # noqa: S311  # spreads retries out, guards nothing
             )
             if delay is None:
+                if retries_taken and isinstance(result.error, APIConnectionError):
+                    result.error.message += f" (tried {retries_taken + 1} times)"
                 raise result.error
             retries_taken += 1
             logger.info("retry %d of %s %s in %.2f s: %s", retries_taken, call.method, call.path, delay, result.error)
             sleep(delay)
+
+    def _check(self, token: AccessToken | None) -> None:
+        """Refuse what a manager of the user's gives that is no token; each one is looked at once."""
+        given: Any = token
+        del token  # a traceback with locals must not show what is no token
+        if given is None or given is self._checked:
+            return
+        if not isinstance(given, AccessToken):
+            kind = type(given).__name__
+            del given
+            raise ConfigurationTypeError(f"token_manager: get_token() gave a {kind}, and an AccessToken or None is due")
+        check_header_value("token_manager", given.value)
+        self._checked = given
 
     def _plan(self, call: Call) -> _Plan:
         config, options = self.config, call.options
@@ -206,7 +238,7 @@ class Transport:
             facts = (request.method, request.url, http.status_code, response.elapsed, response.request_id)
             logger.debug("%s %s: %d in %.3f s (request id %s)", *facts)
         if is_stream or (is_success and not call.stream):
-            return Answer(http, request, response, content)
+            return Answer(http, request, response, headers, content)
         content = hide_authorization(content, headers)
         if is_success:
             return _Refusal(no_stream_error(request, response, content), Outcome.FINAL)

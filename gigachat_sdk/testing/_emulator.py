@@ -226,10 +226,20 @@ class Emulator:
             method: HTTP method.
             times: How often the whole sequence is given.
 
+        Raises:
+            ValueError: The path is not a whole one, or there are no replies; such a test would check nothing.
+            TypeError: Something else than a `Reply` is given.
+
         Example:
             >>> emulator = Emulator()
             >>> emulator.reply("/v1/chat/completions", Reply.error(500, "Internal Server Error"), times=2)
         """
+        _check_path(path)
+        if not replies:
+            raise ValueError("no replies are given")
+        for reply in replies:
+            if not isinstance(reply, Reply):
+                raise TypeError(f"expected a Reply, got {type(reply).__name__}; Reply(json=...) makes one")
         self._state.script(method, path, replies * times)
 
     def on(self, path: str, handler: Handler | None, *, method: str = "POST") -> None:
@@ -241,6 +251,7 @@ class Emulator:
                 thread and must not block. None takes the handler away.
             method: HTTP method.
         """
+        _check_path(path)
         self._state.handle(method, path, handler)
 
     def answer(self, source: AnswerSource | None) -> None:
@@ -256,6 +267,8 @@ class Emulator:
             >>> emulator.answer({"function_call": {"name": "weather", "arguments": {"place": "Тула"}}})
             >>> emulator.answer(lambda request: request["messages"][-1]["content"].upper())
         """
+        if not (source is None or isinstance(source, str | dict) or callable(source)):
+            raise TypeError(f"expected a text, a message as a dict, or a function, got {type(source).__name__}")
         self._state.answer = source
 
     # ---- tokens ----
@@ -278,7 +291,8 @@ class Emulator:
         """
         from gigachat_sdk import Client
 
-        return Client(**self._client_arguments({**options}))
+        arguments = self._client_arguments({**options})
+        return Client._without_environment(arguments)  # pyright: ignore[reportPrivateUsage]  # both are this package's
 
     def async_client(self, **options: "Unpack[AsyncClientOptions]") -> "AsyncClient":
         """Make a `gigachat_sdk.AsyncClient` for this emulator; see `client`.
@@ -288,7 +302,8 @@ class Emulator:
         """
         from gigachat_sdk import AsyncClient
 
-        return AsyncClient(**self._client_arguments({**options}))
+        arguments = self._client_arguments({**options})
+        return AsyncClient._without_environment(arguments)  # pyright: ignore[reportPrivateUsage]  # as above
 
     def _client_arguments(self, given: dict[str, Any]) -> dict[str, Any]:
         arguments: dict[str, Any] = {"base_url": self.base_url, "auth_url": self.auth_url}
@@ -297,3 +312,9 @@ class Emulator:
         if self._https and not given.keys() & {"http_client", "ssl_context"}:
             arguments["ca_bundle_file"] = self.ca_bundle_file
         return arguments | given
+
+
+def _check_path(path: str) -> None:
+    """Refuse a path that no request of a client could have, such as one without its version."""
+    if not path.startswith(("/v1/", "/v2/", "/api/")):
+        raise ValueError(f"{path!r} is no whole path; write it with its version, such as '/v1/chat/completions'")

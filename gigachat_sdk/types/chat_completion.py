@@ -139,6 +139,7 @@ class ChoiceDelta(BaseModel):
     function_call: FunctionCall | None = None
     functions_state_id: str | None = None
     reasoning_content: str | None = None
+    attachments: list[str] | None = None
     name: str | None = None
     created: int | None = None
     inline_data: dict[str, Any] | None = None

@@ -53,7 +53,10 @@ def _text_or_empty(value: object) -> object:
 
 
 def _plain(value: object) -> object:
-    return value.to_dict() if isinstance(value, FunctionCall) else value
+    """Make a dict of a call; a None in it, as `model_dump()` leaves one, is not sent."""
+    if isinstance(value, FunctionCall):
+        return value.to_dict()
+    return {name: item for name, item in value.items() if item is not None} if is_mapping(value) else value
 
 
 def _arguments_object(value: object) -> object:

@@ -72,7 +72,7 @@ class BaseClientOptions(ConnectionOptions, total=False):
     """The model of calls that name none; `"GigaChat"`."""
     token_store: Any
     """Where tokens are kept, a `TokenStore`; by default in memory, for all clients of the process."""
-    default_headers: Mapping[str, str | None]
+    default_headers: Mapping[str, str | None] | None
     """Header fields of every API request; they win over the SDK's own, and None takes a field away."""
     default_query: Mapping[str, QueryValue] | None
     """Query parameters of every API request."""

@@ -72,6 +72,12 @@ def _text(value: str | bytes) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
+def sounds_secret(name: str) -> bool:
+    """Say whether the name of a parameter or header lets one expect a secret."""
+    lowered = name.lower()
+    return any(word in lowered for word in _SECRET_QUERY_WORDS)
+
+
 def scrub_url(url: str) -> str:
     """Return `url` without user info, and with the values of query parameters that sound secret hidden.
 
@@ -81,10 +87,13 @@ def scrub_url(url: str) -> str:
     """
     if "@" not in url and "?" not in url:
         return url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return HIDDEN  # no address: nobody can say what in it is secret
     query = urlencode(
         [
-            (name, HIDDEN if any(word in name.lower() for word in _SECRET_QUERY_WORDS) else value)
+            (name, HIDDEN if sounds_secret(name) else value)
             for name, value in parse_qsl(parts.query, keep_blank_values=True)
         ]
     )

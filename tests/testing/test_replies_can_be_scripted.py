@@ -1,5 +1,6 @@
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -198,3 +199,19 @@ def test_the_list_of_requests_is_a_snapshot(emulator: Emulator, http: httpx.Clie
     assert before == []
     emulator.requests.clear()
     assert len(emulator.requests) == 1
+
+
+def test_scripts_that_would_check_nothing_are_refused() -> None:
+    emulator = Emulator()
+    with pytest.raises(ValueError, match=r"'/chat/completions' is no whole path; write it with its version"):
+        emulator.reply("/chat/completions", Reply())
+    with pytest.raises(ValueError, match="no whole path"):
+        emulator.on("chat", lambda request: None)
+    with pytest.raises(ValueError, match="no replies are given"):
+        emulator.reply("/v1/models")
+    not_a_reply: Any = "hi"
+    with pytest.raises(TypeError, match="expected a Reply, got str"):
+        emulator.reply("/v1/models", not_a_reply)
+    number: Any = 5
+    with pytest.raises(TypeError, match="expected a text, a message as a dict, or a function, got int"):
+        emulator.answer(number)

@@ -44,6 +44,10 @@ class FakeClient:
         self.arguments = arguments
         self.closed = False
 
+    @classmethod
+    def _without_environment(cls, arguments: dict[str, Any]) -> "FakeClient":
+        return cls(**arguments)
+
     def __enter__(self) -> "FakeClient":
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import Unpack
 
-from ..._request import OPTION_NAMES, Call, quoted, take_options
+from ..._request import OPTION_NAMES, Call, Hidden, quoted, take_options
 from ..._retry import CallKind
 from ...types import Model, ModelList, RequestOptions
 from ..session import AsyncSession
@@ -32,8 +32,9 @@ class AsyncModels:
             >>> [model.id for model in await client.models.list()]
             ['GigaChat', 'GigaChat-2', 'GigaChat-2-Max', ...]
         """
-        call = Call("GET", "/models", CallKind.READ, options=take_options(options, OPTION_NAMES, "list"))
+        given = Hidden(options)
         del options  # headers among them may hold secrets, and a traceback with locals would show them
+        call = Call("GET", "/models", CallKind.READ, options=take_options(given, OPTION_NAMES, "list"))
         return await self._session.transport.request(call, ModelList, self._session.tokens)
 
     async def retrieve(self, model: str, **options: Unpack[RequestOptions]) -> Model:
@@ -53,7 +54,8 @@ class AsyncModels:
             >>> (await client.models.retrieve("GigaChat")).owned_by
             'salutedevices'
         """
-        path = f"/models/{quoted(model, 'model')}"
-        call = Call("GET", path, CallKind.READ, options=take_options(options, OPTION_NAMES, "retrieve"))
+        given = Hidden(options)
         del options
+        path = f"/models/{quoted(model, 'model')}"
+        call = Call("GET", path, CallKind.READ, options=take_options(given, OPTION_NAMES, "retrieve"))
         return await self._session.transport.request(call, Model, self._session.tokens)

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, overload
 
 from typing_extensions import Unpack
 
 from ..._accumulate import ChatCompletionAccumulator
-from ..._request import chat_completion_call
+from ..._request import Hidden, chat_completion_call, hide_authorization
 from ..._response import ChunkReader
 from ...types import ChatCompletion, ChatCompletionChunk
 from ...types.chat_params import ChatCompletionCreateParams
@@ -73,10 +74,12 @@ class Completions:
             'Привет! Чем могу помочь?'
         """
         session = self._session
-        call = chat_completion_call(params, stream=stream, default_model=session.config.model)
+        given = Hidden(params)
         del params  # headers among them may hold secrets, and a traceback with locals would show them
+        call = chat_completion_call(given, stream=stream, default_model=session.config.model)
         if not call.stream:
             return session.transport.request(call, ChatCompletion, session.tokens)
         answer = session.transport.exchange(call, session.tokens)
-        reader = ChunkReader(ChatCompletionChunk, ChatCompletionAccumulator(), answer.request, answer.response)
-        return Stream(answer, reader)
+        hide = partial(hide_authorization, headers=answer.sent)
+        reader = ChunkReader(ChatCompletionChunk, ChatCompletionAccumulator(), answer.request, answer.response, hide)
+        return Stream(answer, reader, session)
