@@ -135,10 +135,10 @@ class EventDecoder:
             self._is_first_line = False
             line = line.removeprefix(_BYTE_ORDER_MARK)
         if line:
-            if line in _DONE_LINES and not self._has_data:
+            self._block_size += len(line)
+            if line in _DONE_LINES and not self._has_data and self._block_size <= self._limit:
                 self._block, self._block_size = [], 0
                 return Event("", DONE)
-            self._block_size += len(line)
             if not line.startswith(b":"):
                 self._block.append(line)
                 self._has_data = self._has_data or line.partition(b":")[0] == b"data"

@@ -52,6 +52,7 @@ PREFIXES = {  # of an identifier that goes on after it; the first that fits coun
 }
 
 NAMES = {  # whole identifiers
+    "AsyncByteStream": "SyncByteStream",
     "_async": "_sync",
     "async": "sync",  # in prose: the keyword is dropped
     "StopAsyncIteration": "StopIteration",

@@ -191,7 +191,7 @@ KIND, VALUE = True, False
         ({"max_retries": "2"}, "max_retries: expected a", KIND),
         ({"max_retries": True}, "max_retries: expected a", KIND),
         ({"max_retries": 1.5}, "max_retries: expected a", KIND),
-        ({"max_retries": -1}, "max_retries: -1 is less than 0", VALUE),
+        ({"max_retries": -1}, "max_retries: give 0 (never) or more, not -1", VALUE),
         ({"retry_statuses": 500}, "retry_statuses: expected a set of statuses, got int", KIND),
         ({"retry_statuses": {200}}, "retry_statuses: expected HTTP statuses", VALUE),
         ({"retry_lost": 1}, "retry_lost: expected True or False, got int", KIND),

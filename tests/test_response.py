@@ -155,7 +155,7 @@ def test_a_named_event_may_bring_a_chunk() -> None:
         ("error", b'{"message":"m"}', "the service sent an error inside the stream: m", {"message": "m"}),
         ("response.error", b'{"message":"m"}', "inside the stream: m", {"message": "m"}),
         ("error", b"plain text", "inside the stream: plain text", "plain text"),
-        ("error", b"", "the service sent an error inside the stream", ""),
+        ("error", b"", "the service sent an error inside the stream", None),
         ("error", b'{"choices":[]}', "the service sent an error inside the stream", {"choices": []}),
         ("", b'{"status":500,"message":"m"}', "an error 500 inside the stream: m", {"status": 500, "message": "m"}),
         ("", b'{"error":{"message":"m"}}', "inside the stream: m", {"error": {"message": "m"}}),

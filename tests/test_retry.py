@@ -198,7 +198,7 @@ def test_settings_on_top_of_a_policy(settings: dict[str, Any], policy: RetryPoli
         ({"max_retries": True}, "max_retries: expected a whole number, got bool", True),
         ({"max_retries": 1.0}, "max_retries: expected a whole number, got float", True),
         ({"max_retries": "1"}, "max_retries: expected a whole number, got str", True),
-        ({"max_retries": -1}, "max_retries: -1 is less than 0", False),
+        ({"max_retries": -1}, "max_retries: give 0 (never) or more, not -1", False),
         ({"retry_statuses": 500}, "retry_statuses: expected a set of statuses, got int", True),
         ({"retry_statuses": "500"}, "retry_statuses: expected a set of statuses, got str", True),
         ({"retry_statuses": {500: 1}}, "retry_statuses: expected a set of statuses, got dict", True),

@@ -102,8 +102,8 @@ class AsyncHTTPResponse:
         self._started = started
         self.status_code: int = response.status_code
         self.headers: Headers = Headers(response.headers.raw)
-        version: Any = response.extensions.get("http_version", b"HTTP/1.1")
-        self.http_version: str = version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
+        version: bytes = response.extensions.get("http_version", b"HTTP/1.1")
+        self.http_version: str = version.decode("ascii", "replace")
 
     @property
     def elapsed(self) -> float:

@@ -59,7 +59,7 @@ class _Pool:
         self.in_flight: dict[object, HTTPResponse | None] = {}
 
 
-class _Body(httpx.ByteStream):
+class _Body(httpx.SyncByteStream):
     """The bytes of a request; an object and no generator, which trio would miss when the connection breaks in it."""
 
     def __init__(self, body: bytes) -> None:
@@ -74,7 +74,7 @@ class _Body(httpx.ByteStream):
         return self._rest.pop()
 
 
-class _RawBody(httpx.ByteStream):
+class _RawBody(httpx.SyncByteStream):
     """A body as it came, for httpx to decode; an object and no generator, so that it outlives a failed decoding."""
 
     def __init__(self, pieces: Any) -> None:
@@ -103,8 +103,8 @@ class HTTPResponse:
         self._started = started
         self.status_code: int = response.status_code
         self.headers: Headers = Headers(response.headers.raw)
-        version: Any = response.extensions.get("http_version", b"HTTP/1.1")
-        self.http_version: str = version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
+        version: bytes = response.extensions.get("http_version", b"HTTP/1.1")
+        self.http_version: str = version.decode("ascii", "replace")
 
     @property
     def elapsed(self) -> float:

@@ -41,36 +41,64 @@ async def ask(client: AsyncClient, **options: Any) -> Any:
 @pytest.mark.parametrize(
     ("cause", "kind", "message", "sent", "outcome"),
     [
-        (httpx.ConnectError("boom"), APIConnectionError, "could not connect to h: boom", False, Outcome.NOT_REACHED),
+        (httpx.ConnectError("boom"), APIConnectionError, "could not connect to h:1: boom", False, Outcome.NOT_REACHED),
         (
             httpx.ConnectError(""),
             APIConnectionError,
-            "could not connect to h: ConnectError",
+            "could not connect to h:1: ConnectError",
             False,
             Outcome.NOT_REACHED,
         ),
-        (httpx.ConnectTimeout(""), APITimeoutError, "could not connect to h in time", False, Outcome.NOT_REACHED),
+        (httpx.ConnectTimeout(""), APITimeoutError, "could not connect to h:1 within 2 s", False, Outcome.NOT_REACHED),
         (
             httpx.ProxyError("407"),
             APIConnectionError,
-            "the proxy on the way to h refused: 407",
+            "the proxy on the way to h:1 refused: 407",
             False,
             Outcome.NOT_REACHED,
         ),
-        (httpx.PoolTimeout(""), APITimeoutError, "no connection became free in time", False, Outcome.NOT_REACHED),
-        (httpx.ReadTimeout(""), APITimeoutError, "h did not answer in time", True, Outcome.LOST),
-        (httpx.WriteTimeout(""), APITimeoutError, "h did not take the request in time", True, Outcome.LOST),
-        (httpx.ReadError("x"), APIConnectionError, "the connection to h was lost: x", True, Outcome.LOST),
-        (httpx.WriteError("x"), APIConnectionError, "the connection to h was lost: x", True, Outcome.LOST),
-        (httpx.RemoteProtocolError("x"), APIConnectionError, "the connection to h was lost", True, Outcome.LOST),
-        (ssl.SSLError("x"), APIConnectionError, "the connection to h was lost", True, Outcome.LOST),
-        (httpx.DecodingError("x"), APIConnectionError, "the answer of h cannot be decoded: x", True, Outcome.FINAL),
-        (httpx.UnsupportedProtocol("x"), APIConnectionError, "cannot send to h: x", False, Outcome.FINAL),
-        (httpx.InvalidURL("x"), APIConnectionError, "cannot send to h: x", False, Outcome.FINAL),
+        (
+            httpx.PoolTimeout(""),
+            APITimeoutError,
+            "no connection to h:1 became free within 5 s",
+            False,
+            Outcome.NOT_REACHED,
+        ),
+        (httpx.ReadTimeout(""), APITimeoutError, "h:1 did not answer within 3 s", True, Outcome.LOST),
+        (httpx.WriteTimeout(""), APITimeoutError, "h:1 did not take the request within 4 s", True, Outcome.LOST),
+        (httpx.ReadError("x"), APIConnectionError, "the connection to h:1 was lost: x", True, Outcome.LOST),
+        (httpx.WriteError("x"), APIConnectionError, "the connection to h:1 was lost: x", True, Outcome.LOST),
+        (httpx.RemoteProtocolError("x"), APIConnectionError, "the connection to h:1 was lost", True, Outcome.LOST),
+        (ssl.SSLError("x"), APIConnectionError, "the connection to h:1 was lost", True, Outcome.LOST),
+        (httpx.DecodingError("x"), APIConnectionError, "the answer of h:1 cannot be decoded: x", True, Outcome.FINAL),
+        (httpx.UnsupportedProtocol("x"), APIConnectionError, "cannot send to h:1: x", False, Outcome.FINAL),
+        (
+            httpx.LocalProtocolError("Max outbound streams is 100, 100 open"),
+            APIConnectionError,
+            "the HTTP/2 connection to h:1 takes no more streams",
+            False,
+            Outcome.NOT_REACHED,
+        ),
+        (
+            httpx.LocalProtocolError("Illegal header value b'Bearer s3cr3t'"),
+            APIConnectionError,
+            "the request to h:1 breaks the rules of HTTP",
+            False,
+            Outcome.FINAL,
+        ),
+        (
+            httpx.RemoteProtocolError("illegal header line: bytearray(b'Set-Cookie : sid=1')"),
+            APIConnectionError,
+            "the connection to h:1 was lost: an illegal header line",
+            True,
+            Outcome.LOST,
+        ),
+        (httpx.InvalidURL("x"), APIConnectionError, "cannot send to h:1: x", False, Outcome.FINAL),
     ],
 )
 def test_failures(cause: Exception, kind: type[Exception], message: str, sent: bool, outcome: Outcome) -> None:
-    failure = _failure(cause, "h")
+    limits = {"connect": 2, "read": 3, "write": 4, "pool": 5}
+    failure = _failure(cause, httpx.Request("GET", "http://me:pw@h:1/v1", extensions={"timeout": limits}), "")
     assert type(failure.error) is kind
     assert str(failure.error).startswith(message)
     assert (failure.error.sent, failure.outcome) == (sent, outcome)
@@ -86,7 +114,7 @@ async def test_a_certificate_nobody_trusts_names_the_setting(
     with pytest.raises(APIConnectionError) as caught:
         await ask(client)
     text = str(caught.value)
-    assert text.startswith("the certificate of 127.0.0.1 was refused: ")
+    assert text.startswith("the certificate of 127.0.0.1:")
     assert "'Russian Trusted Root CA'" in text
     assert "ca_bundle_file= or GIGACHAT_CA_BUNDLE_FILE" in text
     assert "_ssl.c" not in text
@@ -116,7 +144,8 @@ async def test_a_root_of_ones_own(connect: Connect, https_emulator: Emulator, mo
     assert (await ask(connect(https_emulator))).choices
     assert (await ask(connect(https_emulator, ca_bundle_file=Path(https_emulator.ca_bundle_file)))).choices
     monkeypatch.setenv("GIGACHAT_CA_BUNDLE_FILE", https_emulator.ca_bundle_file)
-    assert (await ask(connect(https_emulator, ca_bundle_file=None))).choices
+    token = https_emulator.issue_token()
+    assert (await ask(connect(access_token=token, base_url=https_emulator.base_url))).choices
 
 
 async def test_a_context_of_ones_own(connect: Connect, https_emulator: Emulator) -> None:
@@ -261,7 +290,8 @@ async def test_proxy_variables_count(
     variable: str,
 ) -> None:
     monkeypatch.setenv(variable, proxy.url)
-    client = connect(https_emulator)
+    monkeypatch.setenv("GIGACHAT_CA_BUNDLE_FILE", str(https_emulator.ca_bundle_file))
+    client = connect(access_token=https_emulator.issue_token(), base_url=https_emulator.base_url)
     await ask(client)
     await client.aclose()
     assert proxy.targets
@@ -283,7 +313,8 @@ async def test_the_proxy_setting_wins_over_the_variables(
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("GIGACHAT_PROXY", proxy.url)
-    client = connect(https_emulator)
+    monkeypatch.setenv("GIGACHAT_CA_BUNDLE_FILE", str(https_emulator.ca_bundle_file))
+    client = connect(access_token=https_emulator.issue_token(), base_url=https_emulator.base_url)
     await ask(client)
     await client.aclose()
     assert proxy.targets
@@ -309,7 +340,7 @@ async def test_a_proxy_that_refuses(connect: Connect, https_emulator: Emulator, 
     answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
     with RawServer(lambda connection, request: [answer]) as refusing:
         client = connect(https_emulator, proxy=refusing.url)
-        with pytest.raises(APIConnectionError, match=r"the proxy on the way to 127\.0\.0\.1 refused: 407"):
+        with pytest.raises(APIConnectionError, match=r"the proxy on the way to 127\.0\.0\.1:\d+ refused: 407"):
             await ask(client)
         await client.aclose()
     assert len(delays) == 2

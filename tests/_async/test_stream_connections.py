@@ -150,7 +150,7 @@ async def test_a_connection_that_breaks_inside_a_stream(
 
     server = serve(answer)
     stream = await open_stream(open_client(server))
-    with pytest.raises(StreamInterruptedError, match=r"the connection to 127\.0\.0\.1 was lost") as caught:
+    with pytest.raises(StreamInterruptedError, match=r"the connection to 127\.0\.0\.1:\d+ was lost") as caught:
         await count(stream)
     assert caught.value.text == "a"
     assert caught.value.__context__ is None
@@ -166,7 +166,7 @@ async def test_a_stream_that_falls_silent_times_out(serve: Callable[[Answer], Ra
         connection.is_over = True
 
     stream = await open_stream(open_client(serve(answer)), timeout=0.1)
-    with pytest.raises(StreamInterruptedError, match=r"127\.0\.0\.1 did not answer in time"):
+    with pytest.raises(StreamInterruptedError, match=r"127\.0\.0\.1:\d+ did not answer within"):
         await count(stream)
     is_over.set()
 

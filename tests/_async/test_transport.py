@@ -91,7 +91,7 @@ async def test_retry_settings_of_the_client_and_of_a_call(
     emulator.reply(CHAT, Reply.error(418, "x"))
     with pytest.raises(APIStatusError):
         await ask(client, max_retries=0)
-    with pytest.raises(InvalidRequestError, match="max_retries: -1 is less than 0"):
+    with pytest.raises(InvalidRequestError, match="max_retries: give 0"):
         await ask(client, max_retries=-1)
     assert len(delays) == 4
 
@@ -182,7 +182,7 @@ async def test_nobody_listens(connect: Connect, delays: list[float]) -> None:
 
 async def test_a_silent_service_times_out(client: AsyncClient, emulator: Emulator, delays: list[float]) -> None:
     emulator.reply(CHAT, Reply(delay=30), times=3)
-    with pytest.raises(APITimeoutError, match=r"127\.0\.0\.1 did not answer in time") as caught:
+    with pytest.raises(APITimeoutError, match=r"127\.0\.0\.1:\d+ did not answer within") as caught:
         await ask(client, timeout=0.05)
     assert caught.value.sent is True
     assert (caught.value.__context__, len(delays)) == (None, 2)
@@ -265,7 +265,7 @@ async def test_a_body_that_is_cut_is_a_lost_answer(connect: Connect, delays: lis
 
     with RawServer(answer) as server:
         client = connect(access_token="t", base_url=server.url)
-        with pytest.raises(APIConnectionError, match=r"the connection to 127\.0\.0\.1 was lost") as caught:
+        with pytest.raises(APIConnectionError, match=r"the connection to 127\.0\.0\.1:\d+ was lost") as caught:
             await ask(client)
         assert (caught.value.sent, caught.value.__context__) == (True, None)
     assert len(server.requests) == 3

@@ -145,7 +145,7 @@ def test_a_connection_that_breaks_inside_a_stream(serve: Callable[[Answer], RawS
 
     server = serve(answer)
     stream = open_stream(open_client(server))
-    with pytest.raises(StreamInterruptedError, match=r"the connection to 127\.0\.0\.1 was lost") as caught:
+    with pytest.raises(StreamInterruptedError, match=r"the connection to 127\.0\.0\.1:\d+ was lost") as caught:
         count(stream)
     assert caught.value.text == "a"
     assert caught.value.__context__ is None
@@ -161,7 +161,7 @@ def test_a_stream_that_falls_silent_times_out(serve: Callable[[Answer], RawServe
         connection.is_over = True
 
     stream = open_stream(open_client(serve(answer)), timeout=0.1)
-    with pytest.raises(StreamInterruptedError, match=r"127\.0\.0\.1 did not answer in time"):
+    with pytest.raises(StreamInterruptedError, match=r"127\.0\.0\.1:\d+ did not answer within"):
         count(stream)
     is_over.set()
 

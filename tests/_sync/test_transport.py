@@ -86,7 +86,7 @@ def test_retry_settings_of_the_client_and_of_a_call(connect: Connect, emulator: 
     emulator.reply(CHAT, Reply.error(418, "x"))
     with pytest.raises(APIStatusError):
         ask(client, max_retries=0)
-    with pytest.raises(InvalidRequestError, match="max_retries: -1 is less than 0"):
+    with pytest.raises(InvalidRequestError, match="max_retries: give 0"):
         ask(client, max_retries=-1)
     assert len(delays) == 4
 
@@ -173,7 +173,7 @@ def test_nobody_listens(connect: Connect, delays: list[float]) -> None:
 
 def test_a_silent_service_times_out(client: Client, emulator: Emulator, delays: list[float]) -> None:
     emulator.reply(CHAT, Reply(delay=30), times=3)
-    with pytest.raises(APITimeoutError, match=r"127\.0\.0\.1 did not answer in time") as caught:
+    with pytest.raises(APITimeoutError, match=r"127\.0\.0\.1:\d+ did not answer within") as caught:
         ask(client, timeout=0.05)
     assert caught.value.sent is True
     assert (caught.value.__context__, len(delays)) == (None, 2)
@@ -252,7 +252,7 @@ def test_a_body_that_is_cut_is_a_lost_answer(connect: Connect, delays: list[floa
 
     with RawServer(answer) as server:
         client = connect(access_token="t", base_url=server.url)
-        with pytest.raises(APIConnectionError, match=r"the connection to 127\.0\.0\.1 was lost") as caught:
+        with pytest.raises(APIConnectionError, match=r"the connection to 127\.0\.0\.1:\d+ was lost") as caught:
             ask(client)
         assert (caught.value.sent, caught.value.__context__) == (True, None)
     assert len(server.requests) == 3
