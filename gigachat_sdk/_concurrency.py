@@ -243,13 +243,14 @@ class AsyncLocal(Generic[T]):
                 del self._values[key]
                 self._guardians.pop(key, None)
 
+    def _take(self, loop: Any) -> AsyncGenerator[None, None] | None:
+        key = next((key for key in self._guardians if key[0] is loop), None)
+        return None if key is None else self._guardians.pop(key)
+
     async def aclose(self) -> None:
         """Close the values of the running loop now, and those of other running loops on those loops."""
-        here = current_loop()
-        for key in [key for key in self._guardians if key[0] is here]:
-            guardian = self._guardians.pop(key, None)
-            if guardian is not None:
-                await guardian.aclose()
+        while (guardian := self._take(current_loop())) is not None:
+            await guardian.aclose()
         _close_guardians(self._guardians)
         self._forget_closed_loops()
 
@@ -320,10 +321,8 @@ def _close_without_loop(close: Callable[[], Awaitable[None]]) -> None:
         next(steps)
     except (StopIteration, RuntimeError):
         return
-    try:
+    with suppress(RuntimeError):  # it would still wait
         steps.close()
-    except RuntimeError as error:
-        logger.debug("closing what was dropped: %r", error)
 
 
 def async_when_dropped(owner: object, close: Callable[[], Awaitable[None]]) -> weakref.finalize[Any, Any]:

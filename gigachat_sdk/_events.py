@@ -150,10 +150,8 @@ class EventDecoder:
             return Event("", data)
         return self._decode(block) if has_data else None
 
-    def _decode(self, block: list[bytes]) -> Event | None:
+    def _decode(self, block: list[bytes]) -> Event:
         for line in block:
             self._fields.decode(line.decode("utf-8", "replace"))
-        event = self._fields.decode("")
-        if event is None:
-            return None
+        event: Any = self._fields.decode("")  # there is one: the block has data
         return Event("" if event.event == "message" else event.event, event.data.encode())  # "message" is no name

@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
-from gigachat_sdk import AccessToken, Client, MemoryTokenStore
+from gigachat_sdk import AccessToken, Client, MemoryTokenStore, PasswordTokenManager
 from gigachat_sdk._accumulate import ChatCompletionAccumulator
 from gigachat_sdk._concurrency import _start_in_trio
 from gigachat_sdk._config import check_timeout
 from gigachat_sdk._events import Event
-from gigachat_sdk._request import Hidden, chat_completion_call, hide_authorization, shown
+from gigachat_sdk._request import Hidden, UserHeaders, chat_completion_call, hide_authorization, shown
 from gigachat_sdk._response import ChunkReader
 from gigachat_sdk._settings import Arguments, check_names
 from gigachat_sdk._token import unix_seconds
@@ -175,6 +175,16 @@ def test_short_authorizations_are_left_in_a_body() -> None:
 
 def test_arguments_of_a_call_show_their_names_only() -> None:
     assert repr(Hidden(extra_headers={"Authorization": SECRET}, model="m")) == "{extra_headers, model}"
+
+
+def test_the_users_headers_show_their_names_only() -> None:
+    assert repr(UserHeaders({"Authorization": SECRET}, {"X-A": None})) == "UserHeaders(authorization, x-a)"
+
+
+def test_a_name_or_password_that_is_no_text_is_refused() -> None:
+    for user, password in (("a\ud800", "b"), ("a", "b\ud800")):
+        with pytest.raises(ConfigurationError, match="one of them is no text"):
+            PasswordTokenManager(user, password, base_url="https://h/v1")
 
 
 def test_an_error_made_by_hand_has_no_status() -> None:

@@ -7,8 +7,9 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.request import getproxies
 
 import httpx
@@ -165,11 +166,9 @@ class AsyncHTTPResponse:
         await self.aclose()
 
     async def _read_to_end(self) -> None:
-        try:
+        with suppress(AsyncFailure):  # the answer is complete without it; the connection is closed
             while await self.next_piece() is not None:
                 pass
-        except AsyncFailure:
-            pass  # the answer is complete without it; the connection is closed
 
     def _socket(self) -> Any:
         """The socket of a connection that serves this answer alone."""
@@ -228,19 +227,17 @@ class AsyncHTTP:
         if self._given is not None and self._given.is_closed:
             raise ConfigurationError("http_client: it is closed; close it after the last call")
         pool.in_flight[request] = None
-        answer: AsyncHTTPResponse | None = None
         started = time.perf_counter()
         try:
-            answer = AsyncHTTPResponse(request, await pool.send(request), started, pool)
-            pool.in_flight[request] = answer
-            return answer
-        except Exception as error:
+            response = await pool.send(request)
+        except BaseException as error:
+            pool.in_flight.pop(request, None)
             if not _is_of_the_network(error):
-                raise  # a hook or a transport of the user's
+                raise  # a cancellation, or a hook or a transport of the user's
             failure = _failure(error, request, pool.route)
-        finally:
-            if answer is None:
-                pool.in_flight.pop(request, None)
+        else:
+            answer = pool.in_flight[request] = AsyncHTTPResponse(request, response, started, pool)
+            return answer
         raise failure
 
     def _request(
@@ -334,9 +331,9 @@ def _parsed(url: str) -> httpx.URL:
 _NETWORK_PACKAGES = frozenset({"anyio", "h11", "h2", "hpack", "httpcore", "httpx", "hyperframe", "ssl", "trio", "zlib"})
 
 
-def _is_of_the_network(error: Exception) -> bool:
-    if isinstance(error, httpx.HTTPStatusError):
-        return False  # only a hook of the user's raises one
+def _is_of_the_network(error: BaseException) -> TypeGuard[Exception]:
+    if not isinstance(error, Exception) or isinstance(error, httpx.HTTPStatusError):
+        return False  # a cancellation; and a status is raised by a hook of the user's alone
     return any(kind.__module__.partition(".")[0] in _NETWORK_PACKAGES for kind in type(error).__mro__)
 
 

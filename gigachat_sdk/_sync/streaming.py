@@ -86,7 +86,7 @@ class Stream(Generic[ChunkT]):
                 events.extend(self._decoder.finish() if piece is None else self._decoder.feed(piece))
                 if piece is not None or events:
                     continue
-                error: StreamError[Any] = self._reader.interrupted("the service closed the connection")
+                error: StreamError[Any] = self._reader.interrupted(self._reason("the service closed the connection"))
             except (Failure, EventTooLargeError) as failure:
                 if self.is_closed:  # by another thread or task
                     break
@@ -96,11 +96,12 @@ class Stream(Generic[ChunkT]):
         raise StopIteration
 
     def _error(self, failure: Failure | EventTooLargeError) -> StreamError[Any]:
-        if self._session.transport.http.is_closed:
-            return self._reader.interrupted("the client was closed")
         if isinstance(failure, Failure):
-            return self._reader.interrupted(failure.error.message)
+            return self._reader.interrupted(self._reason(failure.error.message))
         return self._reader.unreadable(str(failure))
+
+    def _reason(self, otherwise: str) -> str:
+        return "the client was closed" if self._session.transport.http.is_closed else otherwise
 
     def close(self) -> None:
         """Give the connection back at once; what has not been read is lost."""

@@ -151,6 +151,16 @@ async def test_others_go_on_with_the_old_token_while_one_renews_it(emulator: Emu
     await manager.aclose()
 
 
+async def test_tokens_that_live_shortly_are_not_renewed_by_every_call(emulator: Emulator, clock: Clock) -> None:
+    emulator.reply(OAUTH, token_reply("one", clock.now + 50), token_reply("two", clock.now + 60))
+    manager = AsyncOAuthTokenManager(emulator.credentials, auth_url=emulator.auth_url, clock=clock)
+    assert [(await manager.get_token()).value for _ in range(3)] == ["one", "one", "one"]
+    clock.now += 10
+    assert [(await manager.get_token()).value for _ in range(3)] == ["two", "two", "two"]
+    assert emulator.oauth_requests == 2
+    await manager.aclose()
+
+
 async def test_a_failed_early_renewal_keeps_the_old_token_and_pauses(
     emulator: Emulator, clock: Clock, delays: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:

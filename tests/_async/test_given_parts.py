@@ -169,6 +169,18 @@ async def test_a_stream_outlives_the_name_of_its_client(emulator: Emulator) -> N
     assert text == "Вы написали: hello"
 
 
+async def test_a_stream_whose_client_is_closed_says_so(connect: Connect, emulator: Emulator) -> None:
+    emulator.reply(CHAT, Reply.sse([{"choices": []}, {"choices": []}], chunk_delay=0.05))
+    client = connect(emulator)
+    stream = await client.chat.completions.create(messages=MESSAGES, stream=True)
+    await stream.__anext__()
+    await client.aclose()
+    with pytest.raises(StreamInterruptedError, match="the client was closed"):
+        await stream.__anext__()
+    await stream._answer.http.aclose()  # closed already
+    assert stream.is_closed
+
+
 async def test_a_stream_cut_after_fields_of_another_type_keeps_its_text(connect: Connect, emulator: Emulator) -> None:
     delta = {"content": "hi", "data_for_context": 5, "attachments": ["a"], "function_call": {"name": "f"}}
     chunk = {"choices": [{"delta": delta, "index": 0}], "usage": {"total_tokens": 1}}

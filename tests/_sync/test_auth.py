@@ -148,6 +148,16 @@ def test_others_go_on_with_the_old_token_while_one_renews_it(emulator: Emulator,
     manager.close()
 
 
+def test_tokens_that_live_shortly_are_not_renewed_by_every_call(emulator: Emulator, clock: Clock) -> None:
+    emulator.reply(OAUTH, token_reply("one", clock.now + 50), token_reply("two", clock.now + 60))
+    manager = OAuthTokenManager(emulator.credentials, auth_url=emulator.auth_url, clock=clock)
+    assert [(manager.get_token()).value for _ in range(3)] == ["one", "one", "one"]
+    clock.now += 10
+    assert [(manager.get_token()).value for _ in range(3)] == ["two", "two", "two"]
+    assert emulator.oauth_requests == 2
+    manager.close()
+
+
 def test_a_failed_early_renewal_keeps_the_old_token_and_pauses(
     emulator: Emulator, clock: Clock, delays: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:

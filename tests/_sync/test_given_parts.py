@@ -169,6 +169,18 @@ def test_a_stream_outlives_the_name_of_its_client(emulator: Emulator) -> None:
     assert text == "Вы написали: hello"
 
 
+def test_a_stream_whose_client_is_closed_says_so(connect: Connect, emulator: Emulator) -> None:
+    emulator.reply(CHAT, Reply.sse([{"choices": []}, {"choices": []}], chunk_delay=0.05))
+    client = connect(emulator)
+    stream = client.chat.completions.create(messages=MESSAGES, stream=True)
+    stream.__next__()
+    client.close()
+    with pytest.raises(StreamInterruptedError, match="the client was closed"):
+        stream.__next__()
+    stream._answer.http.close()  # closed already
+    assert stream.is_closed
+
+
 def test_a_stream_cut_after_fields_of_another_type_keeps_its_text(connect: Connect, emulator: Emulator) -> None:
     delta = {"content": "hi", "data_for_context": 5, "attachments": ["a"], "function_call": {"name": "f"}}
     chunk = {"choices": [{"delta": delta, "index": 0}], "usage": {"total_tokens": 1}}
