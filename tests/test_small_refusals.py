@@ -185,6 +185,8 @@ def test_a_name_or_password_that_is_no_text_is_refused() -> None:
     for user, password in (("a\ud800", "b"), ("a", "b\ud800")):
         with pytest.raises(ConfigurationError, match="one of them is no text"):
             PasswordTokenManager(user, password, base_url="https://h/v1")
+    with pytest.raises(ConfigurationError, match="a user name cannot hold a colon"):
+        PasswordTokenManager("a:b", "c", base_url="https://h/v1")
 
 
 def test_an_error_made_by_hand_has_no_status() -> None:
