@@ -99,3 +99,30 @@ def test_user_and_password(emulator: Emulator) -> None:
 def test_a_wrong_key(emulator: Emulator) -> None:
     with gigachat.GigaChat(**settings(emulator, credentials="YTpi")) as client, pytest.raises(AuthenticationError):
         client.chat("Привет")
+
+
+def test_it_and_our_own_client_get_the_same(emulator: Emulator) -> None:
+    question = "Расскажи о Байкале в двух предложениях."
+    messages: Any = [{"role": "user", "content": question}]
+
+    def text_of(chunks: Any) -> str:
+        return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+    async def asked_officially() -> tuple[str, str]:
+        async with gigachat.GigaChatAsyncClient(**settings(emulator)) as client:
+            whole = (await client.achat(question)).choices[0].message.content
+            return whole, text_of([chunk async for chunk in client.astream(question)])
+
+    async def asked_by_us() -> tuple[str | None, str]:
+        async with emulator.async_client() as client:
+            whole = (await client.chat.completions.create(messages=messages)).choices[0].message.content
+            stream = await client.chat.completions.create(messages=messages, stream=True)
+            return whole, text_of([chunk async for chunk in stream])
+
+    with gigachat.GigaChat(**settings(emulator)) as official, emulator.client() as ours:
+        whole = official.chat(question).choices[0].message.content
+        assert whole == ours.chat.completions.create(messages=messages).choices[0].message.content
+        streamed = text_of(official.stream(question))
+        assert whole == streamed == text_of(ours.chat.completions.create(messages=messages, stream=True))
+        assert [model.id_ for model in official.get_models().data] == [model.id for model in ours.models.list()]
+    assert anyio.run(asked_officially) == anyio.run(asked_by_us) == (whole, streamed)
