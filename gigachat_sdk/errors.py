@@ -4,6 +4,9 @@
     ├── ConfigurationError (also ValueError)       the client cannot be built from what it was given
     │   └── MissingCredentialsError                nothing says who you are
     ├── InvalidRequestError (also ValueError)      an argument of a call; nothing was sent
+    ├── LengthFinishReasonError                    an answer was cut by max_tokens, where a whole one was needed
+    ├── ContentFilterError                         an answer was withheld by the service's filter
+    ├── LimiterTimeoutError (also TimeoutError)    no slot of a limiter became free in time
     └── APIError                                   from talking to the service
         ├── APIConnectionError                     no answer came: not reached, or lost on the way
         │   └── APITimeoutError                    ... because time ran out
@@ -240,6 +243,41 @@ class StreamInterruptedError(StreamError[PartialT]):
     """A stream ended before the service said so. What had arrived is kept; nothing is asked again."""
 
 
+class _CompletionError(GigaChatError):
+    """An answer came, and its content is not what was needed."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        completion: ChatCompletion,
+        request: RequestInfo | None = None,
+        response: ResponseInfo | None = None,
+    ) -> None:
+        super().__init__(message, request=request, response=response or completion.response)
+        self.completion = completion
+
+
+class LengthFinishReasonError(_CompletionError):
+    """The answer was cut by `max_tokens`, where a whole one was needed (a structured answer is no JSON then).
+
+    Attributes:
+        completion: The answer as it came.
+    """
+
+
+class ContentFilterError(_CompletionError):
+    """The service withheld the answer (`finish_reason` is `"blacklist"`), where one was needed.
+
+    Attributes:
+        completion: The answer as it came.
+    """
+
+
+class LimiterTimeoutError(GigaChatError, TimeoutError):
+    """No slot of a concurrency limiter became free in time; nothing was sent."""
+
+
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -374,10 +412,13 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConfigurationTypeError",
+    "ContentFilterError",
     "GigaChatError",
     "InternalServerError",
     "InvalidRequestError",
     "InvalidRequestTypeError",
+    "LengthFinishReasonError",
+    "LimiterTimeoutError",
     "MissingCredentialsError",
     "NotFoundError",
     "PaymentRequiredError",

@@ -21,10 +21,13 @@ from gigachat_sdk.errors import (
     BadRequestError,
     ConfigurationError,
     ConfigurationTypeError,
+    ContentFilterError,
     GigaChatError,
     InternalServerError,
     InvalidRequestError,
     InvalidRequestTypeError,
+    LengthFinishReasonError,
+    LimiterTimeoutError,
     MissingCredentialsError,
     NotFoundError,
     PaymentRequiredError,
@@ -236,6 +239,9 @@ SAMPLES: list[GigaChatError] = [
     APITimeoutError("m", request=REQUEST),
     WAITING,
     StreamInterruptedError("m", text="При", partial=PARTIAL, **KNOWN),
+    LengthFinishReasonError("m", completion=PARTIAL, **KNOWN),
+    ContentFilterError("m", completion=PARTIAL, request=REQUEST),
+    LimiterTimeoutError("m"),
     *(
         kind("m", **KNOWN, body={"a": [1, "ё"]})
         for kind in (
@@ -257,7 +263,11 @@ SAMPLES: list[GigaChatError] = [
 
 
 def test_every_class_has_a_sample() -> None:
-    classes = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)}
+    classes = {
+        kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, Exception) and not name.startswith("_")
+    }
     assert {type(sample) for sample in SAMPLES} == classes
     assert {kind.__name__ for kind in classes} == {name for name in errors.__all__ if hasattr(errors, name)}
 
