@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gigachat_sdk import AccessToken, Client, MemoryTokenStore, PasswordTokenManager
+from gigachat_sdk import AccessToken, AsyncPasswordTokenManager, Client, MemoryTokenStore, PasswordTokenManager
 from gigachat_sdk._accumulate import ChatCompletionAccumulator
 from gigachat_sdk._concurrency import _start_in_trio
 from gigachat_sdk._config import check_timeout
@@ -181,12 +181,13 @@ def test_the_users_headers_show_their_names_only() -> None:
     assert repr(UserHeaders({"Authorization": SECRET}, {"X-A": None})) == "UserHeaders(authorization, x-a)"
 
 
-def test_a_name_or_password_that_is_no_text_is_refused() -> None:
+@pytest.mark.parametrize("manager", [PasswordTokenManager, AsyncPasswordTokenManager])
+def test_a_name_or_password_that_cannot_be_sent_is_refused(manager: Any) -> None:
     for user, password in (("a\ud800", "b"), ("a", "b\ud800")):
         with pytest.raises(ConfigurationError, match="one of them is no text"):
-            PasswordTokenManager(user, password, base_url="https://h/v1")
+            manager(user, password, base_url="https://h/v1")
     with pytest.raises(ConfigurationError, match="a user name cannot hold a colon"):
-        PasswordTokenManager("a:b", "c", base_url="https://h/v1")
+        manager("a:b", "c", base_url="https://h/v1")
 
 
 def test_an_error_made_by_hand_has_no_status() -> None:
