@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 import trustme
 
@@ -165,7 +166,7 @@ async def test_a_stream_that_falls_silent_times_out(serve: Callable[[Answer], Ra
         is_over.wait(10)
         connection.is_over = True
 
-    stream = await open_stream(open_client(serve(answer)), timeout=0.1)
+    stream = await open_stream(open_client(serve(answer)), timeout=httpx.Timeout(5, read=0.1))
     with pytest.raises(StreamInterruptedError, match=r"127\.0\.0\.1:\d+ did not answer within"):
         await count(stream)
     is_over.set()

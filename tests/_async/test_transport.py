@@ -183,7 +183,7 @@ async def test_nobody_listens(connect: Connect, delays: list[float]) -> None:
 async def test_a_silent_service_times_out(client: AsyncClient, emulator: Emulator, delays: list[float]) -> None:
     emulator.reply(CHAT, Reply(delay=30), times=3)
     with pytest.raises(APITimeoutError, match=r"127\.0\.0\.1:\d+ did not answer within") as caught:
-        await ask(client, timeout=0.05)
+        await ask(client, timeout=httpx.Timeout(5, read=0.05))
     assert caught.value.sent is True
     assert (caught.value.__context__, len(delays)) == (None, 2)
 
@@ -193,7 +193,7 @@ async def test_a_lost_answer_is_not_asked_again_where_the_user_says_so(
 ) -> None:
     emulator.reply(CHAT, Reply(delay=30))
     with pytest.raises(APITimeoutError):
-        await ask(client, timeout=0.05, retry_lost=False)
+        await ask(client, timeout=httpx.Timeout(5, read=0.05), retry_lost=False)
     assert (len(emulator.requests_to(CHAT)), delays) == (1, [])
 
 

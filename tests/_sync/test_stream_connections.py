@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 import trustme
 
@@ -160,7 +161,7 @@ def test_a_stream_that_falls_silent_times_out(serve: Callable[[Answer], RawServe
         is_over.wait(10)
         connection.is_over = True
 
-    stream = open_stream(open_client(serve(answer)), timeout=0.1)
+    stream = open_stream(open_client(serve(answer)), timeout=httpx.Timeout(5, read=0.1))
     with pytest.raises(StreamInterruptedError, match=r"127\.0\.0\.1:\d+ did not answer within"):
         count(stream)
     is_over.set()
