@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any, TypeVar
@@ -194,19 +194,19 @@ class Settings:
                 f"{self.name_of(name)}: {text!r} is not one of {', '.join(_BOOLEANS)}{also}"
             ) from None
 
-    def number(self, name: str, kind: type[T]) -> T | None:
+    def number(self, name: str, convert: Callable[[Any], T]) -> T | None:
         value = self.arguments.get(name)
         if value is None:
             text = self.environment.get(name)
             if text is None:
                 return None
             try:
-                return kind(text)  # type: ignore[call-arg]  # int and float take a string
+                return convert(text)
             except ValueError:
                 raise ConfigurationError(f"{self.name_of(name)}: {text!r} is not a number") from None
         if isinstance(value, bool) or not isinstance(value, int):
             raise ConfigurationTypeError(f"{name}: expected a number, got {type(value).__name__}")
-        return kind(value)  # type: ignore[call-arg]  # as above
+        return convert(value)
 
     def http2(self) -> bool | str:
         value = self.arguments.get("http2")
