@@ -9,10 +9,12 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 from gigachat_sdk.testing._replies import Reply
+
+PartT = TypeVar("PartT")
 
 OAUTH_PATH = "/api/v2/oauth"
 _JWE_HEADER = "eyJjdHkiOiJqd3QiLCJlbmMiOiJBMjU2Q0JDLUhTNTEyIiwiYWxnIjoiUlNBLU9BRVAtMjU2In0"
@@ -118,6 +120,19 @@ class State:
         self._answer: AnswerSource | None = None
         self._in_flight = 0
         self._max_in_flight = 0
+        self._parts: dict[type[Any], Any] = {}
+
+    def part(self, kind: type[PartT]) -> PartT:
+        """Give the one object of a class that keeps what a group of endpoints remembers; made when first asked for.
+
+        Args:
+            kind: A class that takes no arguments. Endpoints run on the server's thread alone, so it needs no lock.
+        """
+        with self._lock:
+            found: PartT | None = self._parts.get(kind)
+            if found is None:
+                found = self._parts[kind] = kind()
+            return found
 
     # ---- requests ----
 

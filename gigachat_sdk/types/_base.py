@@ -52,6 +52,20 @@ class BaseModel(pydantic.BaseModel):
             return json.dumps(self.to_dict(), indent=indent, separators=separators)
 
 
+class RequestModel(pydantic.BaseModel):
+    """The body of a request, validated before anything is sent; unknown fields are passed on."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="allow", strict=True, allow_inf_nan=False, protected_namespaces=(), hide_input_in_errors=True
+    )
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return the JSON document to send: the given fields that are not None, in the order they were given."""
+        fields = self.__dict__ if self.__pydantic_extra__ is None else {**self.__dict__, **self.__pydantic_extra__}
+        given = self.model_fields_set
+        return {name: value for name, value in fields.items() if name in given and value is not None}
+
+
 class ResponseModel(BaseModel):
     """A model that is a whole answer of the service, with the facts of its HTTP exchange."""
 

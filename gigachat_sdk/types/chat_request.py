@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import pydantic
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
+from ._base import RequestModel
 from ._narrow import is_dict, is_iterable, is_mapping
 from .chat_params import (
     AssistantMessageParam,
@@ -142,16 +143,12 @@ _ResponseFormat: TypeAlias = Annotated[
 ]
 
 
-class ChatCompletionRequest(pydantic.BaseModel):
+class ChatCompletionRequest(RequestModel):
     """A request of `client.chat.completions.create(...)`, validated before anything is sent.
 
     The fields are those of `ChatCompletionParams`; there is no need to build one, but it checks a request early:
     `ChatCompletionRequest(messages=[...])`. Messages and functions are plain dicts afterwards.
     """
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="allow", strict=True, allow_inf_nan=False, protected_namespaces=(), hide_input_in_errors=True
-    )
 
     messages: Annotated[
         list[Annotated[_Message, BeforeValidator(_message)]], BeforeValidator(_listed), Field(min_length=1)
@@ -177,9 +174,3 @@ class ChatCompletionRequest(pydantic.BaseModel):
     additional_data: Mapping[str, Any] | None = None
     assistant_id: str | None = None
     stream: bool | None = None
-
-    def to_payload(self) -> dict[str, Any]:
-        """Return the JSON document to send: the given fields that are not None, in the order they were given."""
-        fields = self.__dict__ if self.__pydantic_extra__ is None else {**self.__dict__, **self.__pydantic_extra__}
-        given = self.model_fields_set
-        return {name: value for name, value in fields.items() if name in given and value is not None}
