@@ -6,6 +6,8 @@ import os
 import shlex
 import signal
 import sys
+from collections import Counter
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,7 +19,7 @@ from ..errors import ConfigurationError
 from ._client import emulator_class
 
 if TYPE_CHECKING:
-    from ..testing import Emulator
+    from ..testing import Emulator, FaultProfile
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -26,6 +28,9 @@ _HELP = """Serve an emulator of GigaChat on this machine: no key, no network.
 
 Prints the environment variables that lead a client to it, then serves until Ctrl-C or SIGTERM. KEY is no secret: do not
 give a real one.
+
+--faults lets things go wrong as a profile says: errors, cuts, silence, garbage. It prints
+what it is going to do and, in the end, how often it has done it.
 
 \b
   gigachat-sdk emulator                in one terminal
@@ -40,10 +45,17 @@ give a real one.
     "--https/--http", default=False, help="Serve over TLS with a certificate made for it, or plainly (default)."
 )
 @click.option("--credentials", metavar="KEY", help="The authorization key it accepts; a made-up one by default.")
-def emulator(port: int, https: bool, credentials: str | None) -> None:
+@click.option(
+    "--faults",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A profile in TOML of what goes wrong on purpose; the documentation has one.",
+)
+def emulator(port: int, https: bool, credentials: str | None, faults: Path | None) -> None:
     """Serve an emulator until Ctrl-C."""
     if credentials is not None:
         check_credentials("--credentials", credentials)
+    profile = None if faults is None else _read_profile(faults)
     # `put` of this queue may be called by a signal handler, even while `get` of the same one is under way.
     signals: SimpleQueue[int] = SimpleQueue()
 
@@ -52,22 +64,41 @@ def emulator(port: int, https: bool, credentials: str | None) -> None:
 
     before = {number: signal.signal(number, note) for number in _SIGNALS}
     try:
-        server = emulator_class()(https=https, port=port, credentials=credentials)
+        server = emulator_class()(https=https, port=port, credentials=credentials, faults=profile)
         try:
             server.start()
         except OSError as error:
             raise ConfigurationError(f"--port {port}: {os.strerror(error.errno) if error.errno else error}") from None
         try:
-            _introduce(server)
+            _introduce(server, profile)
             _wait(signals)
         finally:
             server.stop()
+        if profile is not None:
+            _count(server)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _introduce(server: Emulator) -> None:
+def _read_profile(file: Path) -> FaultProfile:
+    """Read what goes wrong.
+
+    Raises:
+        ConfigurationError: The file can't be read, or makes no sense.
+    """
+    emulator_class()  # says so where the extra is missing
+    from ..testing import FaultProfile
+
+    try:
+        return FaultProfile.from_toml(file)
+    except OSError as error:
+        raise ConfigurationError(f"--faults {file}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"--faults {error}") from None
+
+
+def _introduce(server: Emulator, profile: FaultProfile | None) -> None:
     settings = {
         "GIGACHAT_BASE_URL": server.base_url,
         "GIGACHAT_AUTH_URL": server.auth_url,
@@ -78,7 +109,17 @@ def _introduce(server: Emulator) -> None:
         if value is not None:
             print(f"export {name}={shlex.quote(value)}")
     sys.stdout.flush()
+    if profile is not None:
+        print(f"Faults, with the seed {profile.seed}:", file=sys.stderr)
+        for fault in profile.faults:
+            print(f"  {fault}", file=sys.stderr)
     print("The emulator is running; Ctrl-C ends it.", file=sys.stderr)
+
+
+def _count(server: Emulator) -> None:
+    done = Counter(record.kind for record in server.faults_done)
+    counts = ", ".join(f"{kind} {count}" for kind, count in done.most_common())
+    print(f"Faults done: {counts or 'none'}.", file=sys.stderr)
 
 
 def _wait(signals: SimpleQueue[int]) -> None:

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gigachat_sdk.testing._emulator import Emulator
+    from gigachat_sdk.testing._fault_profile import FaultProfile
+    from gigachat_sdk.testing._faults import Fault, FaultRecord
     from gigachat_sdk.testing._replies import Reply
     from gigachat_sdk.testing._state import RecordedRequest
 
-__all__ = ["Emulator", "RecordedRequest", "Reply"]
+__all__ = ["Emulator", "Fault", "FaultProfile", "FaultRecord", "RecordedRequest", "Reply"]
 
 
 def __getattr__(name: str) -> object:

@@ -35,11 +35,12 @@ def authorize(state: State, request: RecordedRequest) -> None:
         _check_oauth(state, request)
     elif path == TOKEN_PATH:
         _check_password(state, request)
-    elif path.startswith("/v1/"):
+    elif path.startswith(("/v1/", "/v2/")):
         _check_token(state, request)
 
 
-def _authorization(request: RecordedRequest, scheme: str) -> str | None:
+def credentials_of(request: RecordedRequest, scheme: str) -> str | None:
+    """Give what stands in the `Authorization` of a request after a scheme (lower case); None for another scheme."""
     found, _, value = request.headers.get("authorization", "").partition(" ")
     return value if found.lower() == scheme else None
 
@@ -61,7 +62,7 @@ def _is_uuid4(value: str) -> bool:
 
 
 def _check_oauth(state: State, request: RecordedRequest) -> None:
-    key = _authorization(request, "basic")
+    key = credentials_of(request, "basic")
     if _decode_basic(key) is None:
         raise OAuthRefusal(401, 4, "Can't decode 'Authorization' header")
     if not _is_uuid4(request.headers.get("rquid", "")):
@@ -81,7 +82,7 @@ def _check_oauth(state: State, request: RecordedRequest) -> None:
 
 def _check_password(state: State, request: RecordedRequest) -> None:
     expected = f"{state.settings.user}:{state.settings.password}"
-    if _decode_basic(_authorization(request, "basic")) != expected:
+    if _decode_basic(credentials_of(request, "basic")) != expected:
         raise Refusal(401, "Unauthorized")
 
 
@@ -90,7 +91,7 @@ def _check_token(state: State, request: RecordedRequest) -> None:
         raise Refusal(401, "Unauthorized")
     if state.settings.mutual_tls and "authorization" not in request.headers:
         return
-    verdict = state.judge_token(_authorization(request, "bearer") or "")
+    verdict = state.judge_token(credentials_of(request, "bearer") or "")
     if verdict != "valid":
         raise Refusal(401, "Token has expired" if verdict == "expired" else "Unauthorized")
 

@@ -1,12 +1,14 @@
 """What every endpoint gets and may raise: `Call`, `Refusal`, and the type of a route's function."""
 
+import hashlib
 import json
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from gigachat_sdk.testing._replies import Reply
-from gigachat_sdk.testing._state import RecordedRequest, State
+from gigachat_sdk.testing._state import Plan, RecordedRequest, State
 
 BAD_JSON = "Your request contains invalid JSON syntax."
 
@@ -18,6 +20,15 @@ class Call:
     state: State
     request: RecordedRequest
     path_params: dict[str, str]
+
+    def require_plan(self, plan: Plan) -> None:
+        """Check that the account is on a plan; an account without a plan may do everything.
+
+        Raises:
+            Refusal: 403, it is on another one.
+        """
+        if self.state.settings.plan not in (None, plan):
+            raise Refusal(403, "Permission denied")
 
 
 Endpoint = Callable[[Call], Reply]
@@ -44,6 +55,12 @@ def malformed() -> Refusal:
 def invalid(reason: str) -> Refusal:
     """Make the refusal of a body whose parts do not fit."""
     return Refusal(422, f"Invalid params: {reason}")
+
+
+def made_id(kind: str, number: int) -> str:
+    """Make the id of the emulator's n-th thing of a kind: a UUID that is the same in every run."""
+    digest = hashlib.blake2b(f"{kind} {number}".encode(), digest_size=16).digest()
+    return str(uuid.UUID(bytes=digest, version=4))
 
 
 def as_object(value: object) -> dict[str, Any] | None:

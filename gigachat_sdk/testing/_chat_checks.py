@@ -1,100 +1,85 @@
-"""What the service checks in a chat request before a model sees it.
-
-The shape first (400), then the values (422). These checks know nothing of the SDK's own models: the emulator judges
-independently of the client it tests.
-"""
+"""What the service checks in a chat request before a model sees it: the shape first (400), then the values (422)."""
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gigachat_sdk.testing._calls import Refusal, as_list, as_object, invalid, json_body, malformed
-from gigachat_sdk.testing._state import RecordedRequest
+from gigachat_sdk.testing._calls import Refusal, as_object, invalid
+from gigachat_sdk.testing._shapes import (
+    LIMIT,
+    Check,
+    check_metadata,
+    check_ranges,
+    check_response_format,
+    check_word,
+    is_flag,
+    is_number,
+    is_object,
+    is_text,
+    is_whole,
+    list_of,
+    shaped,
+)
 
 BUILT_IN_FUNCTIONS = frozenset({"text2image", "text2model3d", "get_file_content"})
 _RESERVED_FUNCTIONS = frozenset({"web_search"})
 _FUNCTION_NAME = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
 _ROLES = frozenset({"system", "user", "assistant", "function"})
+_EFFORTS = ("low", "medium", "high")
 
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)
-
-
-def _list_of(check: Callable[[object], bool]) -> Callable[[object], bool]:
-    def matches(value: object) -> bool:
-        items = as_list(value)
-        return items is not None and all(check(item) for item in items)
-
-    return matches
-
-
-_REQUEST: dict[str, Callable[[object], bool]] = {
-    "model": _is_text,
-    "messages": _list_of(_is_object),
-    "temperature": _is_number,
-    "top_p": _is_number,
-    "max_tokens": _is_whole,
-    "repetition_penalty": _is_number,
-    "update_interval": _is_number,
-    "stream": _is_flag,
-    "profanity_check": _is_flag,
-    "n": _is_whole,
-    "flags": _list_of(_is_text),
-    "functions": _list_of(_is_object),
-    "response_format": _is_object,
-    "reasoning_effort": _is_text,
-    "reasoning_max_tokens": _is_whole,
-    "storage": _is_object,
-    "function_ranker": _is_object,
-    "additional_data": _is_object,
-    "assistant_id": _is_text,
+_REQUEST: dict[str, Check] = {
+    "model": is_text,
+    "messages": list_of(is_object),
+    "temperature": is_number,
+    "top_p": is_number,
+    "max_tokens": is_whole,
+    "repetition_penalty": is_number,
+    "update_interval": is_number,
+    "stream": is_flag,
+    "profanity_check": is_flag,
+    "n": is_whole,
+    "flags": list_of(is_text),
+    "functions": list_of(is_object),
+    "response_format": is_object,
+    "reasoning_effort": is_text,
+    "reasoning_max_tokens": is_whole,
+    "storage": is_object,
+    "function_ranker": is_object,
+    "additional_data": is_object,
+    "assistant_id": is_text,
 }
-_MESSAGE: dict[str, Callable[[object], bool]] = {
-    "role": _is_text,
-    "content": _is_text,
-    "name": _is_text,
-    "function_call": _is_object,
-    "functions_state_id": _is_text,
-    "attachments": _list_of(_is_text),
-    "reasoning_content": _is_text,
-    "data_for_context": _list_of(_is_object),
+_MESSAGE: dict[str, Check] = {
+    "role": is_text,
+    "content": is_text,
+    "name": is_text,
+    "function_call": is_object,
+    "functions_state_id": is_text,
+    "attachments": list_of(is_text),
+    "reasoning_content": is_text,
+    "data_for_context": list_of(is_object),
 }
-_FUNCTION: dict[str, Callable[[object], bool]] = {
-    "name": _is_text,
-    "description": _is_text,
-    "parameters": _is_object,
-    "few_shot_examples": _list_of(_is_object),
-    "return_parameters": _is_object,
+_FUNCTION: dict[str, Check] = {
+    "name": is_text,
+    "description": is_text,
+    "parameters": is_object,
+    "few_shot_examples": list_of(is_object),
+    "return_parameters": is_object,
 }
-_RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
-    "temperature": (lambda value: value > 0, "(0, +inf)"),
-    "top_p": (lambda value: 0 <= value <= 1, "[0, 1]"),
-    "max_tokens": (lambda value: value > 0, "(0, +inf)"),
-    "repetition_penalty": (lambda value: value > 0, "(0, +inf)"),
-    "update_interval": (lambda value: value >= 0, "[0, +inf)"),
+_STORAGE: dict[str, Check] = {
+    "is_stateful": is_flag,
+    "limit": is_whole,
+    "assistant_id": is_text,
+    "thread_id": is_text,
+    "metadata": is_object,
 }
 
 
-def checked_chat_request(request: RecordedRequest) -> dict[str, Any]:
-    """Read a chat request and check everything but its model.
+def checked_chat_request(request: dict[str, Any]) -> dict[str, Any]:
+    """Check everything but the model and the order of the messages of a chat request.
+
+    Args:
+        request: The request's JSON; it stays as it is.
 
     Returns:
         The request's JSON without members that are null.
@@ -102,73 +87,54 @@ def checked_chat_request(request: RecordedRequest) -> dict[str, Any]:
     Raises:
         Refusal: The service's answer to a request it does not take.
     """
-    payload = _checked_shape(json_body(request), _REQUEST, required=("messages",))
-    payload["messages"] = [_checked_message(message) for message in payload["messages"]]
-    payload["functions"] = [
-        _checked_shape(function, _FUNCTION, required=("name",)) for function in payload.get("functions", [])
-    ]
-    _check_response_format(payload.get("response_format", {"type": "text"}))
-    _check_ranges(payload)
-    _check_messages(payload["messages"])
-    _check_functions(payload["functions"])
+    payload = shaped(request, _REQUEST, ("messages",))
+    payload["messages"] = [checked_message(message) for message in payload["messages"]]
+    payload["functions"] = checked_functions(payload.get("functions", []))
+    if "storage" in payload:
+        payload["storage"] = shaped(payload["storage"], _STORAGE, ("is_stateful",))
+        check_ranges(payload["storage"], LIMIT)
+        check_metadata(payload["storage"].get("metadata", {}))
+    check_response_format(payload.get("response_format", {"type": "text"}))
+    check_ranges(payload)
+    check_word("reasoning_effort", payload.get("reasoning_effort"), _EFFORTS)
+    if not payload["messages"]:
+        raise invalid("messages must not be empty")
     _check_function_call(payload)
     return payload
 
 
-def _checked_shape(
-    value: dict[str, Any], fields: Mapping[str, Callable[[object], bool]], required: tuple[str, ...]
-) -> dict[str, Any]:
-    given = {name: item for name, item in value.items() if item is not None}
-    if not all(check(given[name]) for name, check in fields.items() if name in given):
-        raise malformed()
-    if not all(name in given for name in required):
-        raise malformed()
-    return given
+def checked_message(value: object) -> dict[str, Any]:
+    """Check one message by itself.
 
+    Returns:
+        The message without members that are null.
 
-def _checked_message(value: dict[str, Any]) -> dict[str, Any]:
-    message = _checked_shape(value, _MESSAGE, required=("role",))
+    Raises:
+        Refusal: Its shape or its role is wrong.
+    """
+    message = shaped(value, _MESSAGE, ("role",))
     if "function_call" in message:
-        fields = {"name": _is_text, "arguments": _is_object}
-        message["function_call"] = _checked_shape(message["function_call"], fields, required=("name",))
+        fields: dict[str, Check] = {"name": is_text, "arguments": is_object}
+        message["function_call"] = shaped(message["function_call"], fields, ("name",))
+    if message["role"] not in _ROLES:
+        raise invalid(f"unknown role {message['role']}")
     return message
 
 
-def _check_response_format(value: dict[str, Any]) -> None:
-    kind = value.get("type")
-    if not isinstance(kind, str):
-        raise malformed()
-    if kind not in {"text", "json_schema", "regex"}:
-        raise Refusal(400, f'Unknown type "{kind}" in response_format')
-    if kind == "json_schema":
-        schema = value.get("schema")
-        if schema and as_object(schema) is None:
-            raise malformed()
-        if not schema:
-            raise Refusal(400, "Empty schema with json format type is not supported")
-    if kind == "regex" and not isinstance(value.get("regex"), str):
-        raise malformed()
+def check_conversation(messages: Sequence[Mapping[str, Any]]) -> None:
+    """Check what a model would see, from its first message to its last.
 
-
-def _check_ranges(payload: dict[str, Any]) -> None:
-    for name, (fits, text) in _RANGES.items():
-        if name in payload and not fits(payload[name]):
-            raise invalid(f"{name} must be in range {text}")
-
-
-def _check_messages(messages: list[dict[str, Any]]) -> None:
-    if not messages:
-        raise invalid("messages must not be empty")
+    Raises:
+        Refusal: 422, for a system message in the middle, or a call and a result that do not stand together.
+    """
     for number, message in enumerate(messages):
-        if message["role"] not in _ROLES:
-            raise invalid(f"unknown role {message['role']}")
         if message["role"] == "system" and number:
             raise invalid("system message must be the first message")
     for before, after in zip([None, *messages], [*messages, None], strict=True):
         _check_neighbours(before, after)
 
 
-def _check_neighbours(before: dict[str, Any] | None, after: dict[str, Any] | None) -> None:
+def _check_neighbours(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
     """Check that a function's call and its result stand together, looking at two messages in a row."""
     call = before.get("function_call") if before and before["role"] == "assistant" else None
     result = after if after and after["role"] == "function" else None
@@ -179,14 +145,34 @@ def _check_neighbours(before: dict[str, Any] | None, after: dict[str, Any] | Non
     if not call:
         raise invalid("every assistant function result must have an assistant function call in history")
     content = result.get("content", "")
-    try:
-        json.loads(content)
-    except (ValueError, RecursionError):
+    if not is_json_text(content):
         name = call["name"]
-        raise invalid(f"invalid function result for function {name} json string {content}, JSON parse error") from None
+        raise invalid(f"invalid function result for function {name} json string {content}, JSON parse error")
 
 
-def _check_functions(functions: list[dict[str, Any]]) -> None:
+def is_json_text(text: str) -> bool:
+    """Say whether a text is a JSON document."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def checked_functions(values: Sequence[object], *, built_in: bool = True) -> list[dict[str, Any]]:
+    """Check the definitions of functions.
+
+    Args:
+        values: The definitions.
+        built_in: Whether a built-in function may stand among them with its name alone.
+
+    Returns:
+        The definitions without members that are null.
+
+    Raises:
+        Refusal: 400 or 422, as the service words it.
+    """
+    functions = [shaped(value, _FUNCTION, ("name",)) for value in values]
     for function in functions:
         name = function["name"]
         if not _FUNCTION_NAME.fullmatch(name):
@@ -198,8 +184,9 @@ def _check_functions(functions: list[dict[str, Any]]) -> None:
             raise invalid(f"function name {name} is reserved")
         if "parameters" in function:
             _check_schema(function["parameters"], "")
-        elif name not in BUILT_IN_FUNCTIONS:
+        elif not built_in or name not in BUILT_IN_FUNCTIONS:
             raise Refusal(422, "Field 'parameters' is missing")
+    return functions
 
 
 def _check_schema(schema: object, path: str) -> None:
@@ -221,9 +208,7 @@ def _check_schema(schema: object, path: str) -> None:
 def _check_function_call(payload: dict[str, Any]) -> None:
     if "function_call" not in payload or payload["function_call"] in ("auto", "none"):
         return
-    given = as_object(payload["function_call"])
-    if given is None:
-        raise malformed()
-    choice = _checked_shape(given, {"name": _is_text, "partial_arguments": _is_object}, required=("name",))
-    if choice["name"] not in {function["name"] for function in payload["functions"]}:
+    choice = shaped(payload["function_call"], {"name": is_text, "partial_arguments": is_object}, ("name",))
+    payload["function_call"] = choice
+    if choice["name"] not in {function["name"] for function in payload["functions"]} | BUILT_IN_FUNCTIONS:
         raise invalid(f"function_call names {choice['name']}, which is not in functions")

@@ -1,17 +1,30 @@
 """The public face of the emulator: `Emulator`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from typing_extensions import Self
 
 from gigachat_sdk.testing._app import App
+from gigachat_sdk.testing._fault_choice import Faults
+from gigachat_sdk.testing._fault_profile import FaultProfile
+from gigachat_sdk.testing._faults import Fault, FaultRecord
+from gigachat_sdk.testing._port import HOST
 from gigachat_sdk.testing._replies import Reply
-from gigachat_sdk.testing._server import HOST, Certificates, Server
-from gigachat_sdk.testing._state import OAUTH_PATH, AnswerSource, Handler, RecordedRequest, Settings, State
+from gigachat_sdk.testing._server import Certificates, Server
+from gigachat_sdk.testing._state import (
+    OAUTH_PATH,
+    AnswerSource,
+    Handler,
+    Plan,
+    RecordedRequest,
+    Settings,
+    State,
+    check_path,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -27,26 +40,39 @@ class Emulator:
     It checks requests as the service does, answers in the service's own shapes, and always gives the same answer to
     the same question. Replies can be scripted; everything received is kept. It runs in a daemon thread and is a
     context manager; its methods can be called from any thread. Stopped, it can be started again: it keeps its port,
-    tokens and requests.
+    tokens, files and requests.
+
+    What is sent to it stays: an uploaded file is listed, attached, downloaded and deleted, and one made with an
+    `X-Client-ID` is given to that client only. Embeddings are unit vectors, near each other where texts have parts of
+    words in common. A batch needs no waiting: it is `created`, and each `GET` that shows it takes it one step on, so
+    the first says `in_progress` and the second `completed`. `ai/check` takes a sentence to be by a machine if
+    "нейросеть", "языковая модель" or "сгенерирован" is in it (an ending may differ); `filter/check` minds a few words
+    such as "дурак" and "damn". Bodies over 1 MiB are kept in a temporary file, which goes with the emulator.
 
     Args:
         https: Serve over TLS, with a certificate authority made for this emulator; see `ca_bundle_file`.
         port: The port to listen on; 0 takes a free one.
         http2: Offer HTTP/2 over TLS.
-        limits: Keep the documented size limits (a body over 80 MB is refused with 413).
+        limits: Keep the documented size limits: 413 answers a document over 40 MB, an image over 15 MB, an audio
+            file over 35 MB, and any body over 80 MB (an MB is 1024 * 1024 bytes). False takes whatever comes.
+        plan: What the account may do: `"prepaid"` (batches and `ai/check` are refused with 403), `"pay_as_you_go"`
+            (`balance` is). None lets it do everything.
         credentials: The authorization key that is taken; by default a made-up one.
         scope: The scope that the key belongs to.
         user: User name for `POST /v1/token`.
         password: Password for `POST /v1/token`.
         token_lifetime: Seconds that a token lives, by `clock`.
         oauth_delay: Seconds that the token endpoint takes to issue a token.
-        concurrency: How many chat requests may be in flight; one more is refused with 429. None for any number.
+        concurrency: How many chat requests and runs of threads may be in flight; one more is refused with 429. None
+            for any number.
         clock: Gives the Unix time in seconds, for tokens, `created` and `received_at`.
         client_ca: File with the CA certificates (PEM) of clients. With it a client certificate is required, and a
             call may come without a token.
+        faults: What goes wrong on purpose: a `FaultProfile`, some `Fault`s, or the path of a profile in TOML.
 
     Raises:
-        ValueError: `client_ca` without `https`.
+        ValueError: `client_ca` without `https`, a `plan` that there is not, or faults that make no sense.
+        OSError: The profile can't be read.
 
     Example:
         >>> import httpx
@@ -63,6 +89,7 @@ class Emulator:
         port: int = 0,
         http2: bool = True,
         limits: bool = True,
+        plan: Plan | None = None,
         credentials: str | None = None,
         scope: str = "GIGACHAT_API_PERS",
         user: str = "user",
@@ -72,9 +99,12 @@ class Emulator:
         concurrency: int | None = None,
         clock: Callable[[], float] = time.time,
         client_ca: str | Path | None = None,
+        faults: FaultProfile | Iterable[Fault] | str | Path | None = None,
     ) -> None:
         if client_ca is not None and not https:
             raise ValueError("client_ca needs https=True: client certificates are a part of TLS")
+        if plan not in (None, *get_args(Plan)):
+            raise ValueError(f"plan must be one of {', '.join(map(repr, get_args(Plan)))} or None, got {plan!r}")
         self._https = https
         self._port = port
         self._http2 = http2
@@ -92,10 +122,13 @@ class Emulator:
                 oauth_delay=oauth_delay,
                 concurrency=concurrency,
                 limits=limits,
+                plan=plan,
                 mutual_tls=client_ca is not None,
                 clock=clock,
             )
         )
+        self._faults = self._state.part(Faults)
+        self._faults.use(_profile(faults))
 
     # ---- running ----
 
@@ -114,7 +147,7 @@ class Emulator:
             context = self._certificates.server_context(http2=self._http2, client_ca=self._client_ca)
             self._ca_file = self._certificates.write_ca()
         try:
-            self._server = Server(App(self._state), port=self._port, context=context)
+            self._server = Server(App(self._state), port=self._port, context=context, faults=self._faults)
         except BaseException:
             self.stop()
             raise
@@ -234,7 +267,7 @@ class Emulator:
             >>> emulator = Emulator()
             >>> emulator.reply("/v1/chat/completions", Reply.error(500, "Internal Server Error"), times=2)
         """
-        _check_path(path)
+        check_path(path)
         if not replies:
             raise ValueError("no replies are given")
         for reply in replies:
@@ -251,25 +284,68 @@ class Emulator:
                 thread and must not block. None takes the handler away.
             method: HTTP method.
         """
-        _check_path(path)
+        check_path(path)
         self._state.handle(method, path, handler)
 
     def answer(self, source: AnswerSource | None) -> None:
-        """Say what chat answers from now on, within the usual frame (usage, streaming, `max_tokens`).
+        """Say what chat of both versions and runs of threads answer from now on.
+
+        The frame stays the usual one: usage, streaming, `max_tokens`, threads. Functions and built-in tools do not run.
 
         Args:
-            source: A text; an assistant message as a dict, which may hold a `function_call`; or a function that
-                gets the request's JSON and returns one of these. None returns to the answer derived from the request.
+            source: A text; an assistant message as a dict; or a function that gets the request's JSON and returns one
+                of these. None returns to the answer derived from the request. A message is one of v1, with
+                `content`, `function_call` and `reasoning_content`, or one of v2, with a list of parts as its
+                `content`; each version turns the other's into its own. With `finish_reason` in it, such as
+                `"blacklist"`, it ends so. Where the server remembers a dialogue, `messages` of the request's JSON are
+                the whole of it, in the shape of the version that is asked.
 
         Example:
             >>> emulator = Emulator()
             >>> emulator.answer("Привет!")
             >>> emulator.answer({"function_call": {"name": "weather", "arguments": {"place": "Тула"}}})
+            >>> emulator.answer({"content": [{"text": "Смотрите:"}, {"files": [{"id": "1", "mime": "image/jpeg"}]}]})
             >>> emulator.answer(lambda request: request["messages"][-1]["content"].upper())
         """
         if not (source is None or isinstance(source, str | dict) or callable(source)):
             raise TypeError(f"expected a text, a message as a dict, or a function, got {type(source).__name__}")
         self._state.answer = source
+
+    # ---- what goes wrong ----
+
+    def inject(self, *faults: Fault) -> None:
+        """Let something go wrong from now on; these faults come before those that are there already.
+
+        A fault that refuses connections has closed the port when this returns, and connections that are idle then end.
+
+        Args:
+            faults: What goes wrong, and when; their numbers count from now on.
+
+        Raises:
+            ValueError: There are none.
+            TypeError: Something else than a `Fault` is given.
+
+        Example:
+            >>> emulator = Emulator()
+            >>> emulator.inject(Fault("status", status=503, path="/v1/models", times=2), Fault("latency", seconds=0.01))
+            >>> emulator.clear_faults()
+        """
+        if not faults:
+            raise ValueError("no faults are given")
+        self._faults.inject(FaultProfile(faults).faults)
+        if self._server is not None:
+            self._server.follow(cleared=False)
+
+    def clear_faults(self) -> None:
+        """Let nothing go wrong any more; `faults_done` stays, and so does what is being done to a request."""
+        self._faults.clear()
+        if self._server is not None:
+            self._server.follow(cleared=True)
+
+    @property
+    def faults_done(self) -> list[FaultRecord]:
+        """The faults that were done so far, oldest first; a list of the caller's own."""
+        return self._faults.records()
 
     # ---- tokens ----
 
@@ -314,7 +390,7 @@ class Emulator:
         return arguments | given
 
 
-def _check_path(path: str) -> None:
-    """Refuse a path that no request of a client could have, such as one without its version."""
-    if not path.startswith(("/v1/", "/v2/", "/api/")):
-        raise ValueError(f"{path!r} is no whole path; write it with its version, such as '/v1/chat/completions'")
+def _profile(faults: FaultProfile | Iterable[Fault] | str | Path | None) -> FaultProfile:
+    if isinstance(faults, str | Path):
+        return FaultProfile.from_toml(faults)
+    return faults if isinstance(faults, FaultProfile) else FaultProfile(faults or ())

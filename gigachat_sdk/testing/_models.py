@@ -36,12 +36,12 @@ _LIST = [_model(name, kind) for kind, names in _LISTED.items() for name in names
 _BY_NAME = {model["id"]: model for model in [*_LIST, *(_model(name, "chat") for name in _UNLISTED_CHAT)]}
 
 
-def require_model(name: str, kind: str) -> str:
-    """Check that a model of a kind exists.
+def require_model(name: str, *kinds: str) -> str:
+    """Check that a model of one of the kinds exists.
 
     Args:
         name: The name asked for; a chat model's may end in `-preview`.
-        kind: `"chat"`, `"embedder"`, `"aicheck"` or `"filter"`.
+        kinds: Any of `"chat"`, `"embedder"`, `"aicheck"` and `"filter"`.
 
     Returns:
         The name with the version that answers carry.
@@ -50,7 +50,7 @@ def require_model(name: str, kind: str) -> str:
         Refusal: 404, no such model.
     """
     model = _BY_NAME.get(name) or _BY_NAME.get(name.removesuffix("-preview"))
-    if model is None or model["type"] != kind:
+    if model is None or model["type"] not in kinds:
         raise Refusal(404, "No such model")
     version = "32.3.7.3" if name.startswith("GigaChat-3") else "2.0.28.2"
     return f"{name}:{version}"

@@ -18,10 +18,11 @@ def to_json(value: object) -> str:
     return _json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def to_event(data: object) -> bytes:
-    """Write one unnamed server-sent event; a str goes as it is, anything else as JSON."""
+def to_event(data: object, name: str | None = None) -> bytes:
+    """Write one server-sent event, named or not; a str goes as it is, anything else as JSON."""
     text = data if isinstance(data, str) else to_json(data)
-    return f"data: {text}\n\n".encode("utf-8", "replace")
+    head = "" if name is None else f"event: {name}\n"
+    return f"{head}data: {text}\n\n".encode("utf-8", "replace")
 
 
 @dataclass(frozen=True)
@@ -119,11 +120,41 @@ class Reply:
             chunk_delay=chunk_delay,
         )
 
+    @classmethod
+    def named_sse(
+        cls,
+        events: Iterable[tuple[str, object]],
+        *,
+        headers: Mapping[str, str | None] | None = None,
+        delay: float = 0.0,
+        chunk_delay: float = 0.0,
+    ) -> Self:
+        r"""Make an event stream of named events, as v2 sends them; `[DONE]` does not end it.
 
-def _content(reply: Reply) -> bytes:
+        Args:
+            events: Names and data of the events; the data goes out as in `sse`. A stream of v2 that is whole ends
+                with `response.message.done`; one without it is cut.
+            headers: Further headers.
+            delay: Seconds before the head is sent.
+            chunk_delay: Seconds between two events.
+
+        Example:
+            >>> Reply.named_sse([("response.message.done", {"finish_reason": "stop"})]).chunks
+            (b'event: response.message.done\ndata: {"finish_reason":"stop"}\n\n',)
+        """
+        return cls(
+            headers={"Content-Type": STREAM_TYPE, **(headers or {})},
+            chunks=tuple(to_event(data, name) for name, data in events),
+            delay=delay,
+            chunk_delay=chunk_delay,
+        )
+
+
+def content_of(reply: Reply) -> bytes:
+    """Give the body of a reply that does not come in chunks."""
     if reply.json is not None:
         return to_json(reply.json).encode("utf-8", "replace")
-    return reply.body.encode() if isinstance(reply.body, str) else reply.body or b""
+    return reply.body.encode("utf-8", "replace") if isinstance(reply.body, str) else reply.body or b""
 
 
 def _head(reply: Reply, added: Mapping[str, str], length: int | None) -> Iterator[tuple[str, str]]:
@@ -151,7 +182,7 @@ async def send_reply(
         ending: Called right before the last piece is written, so that it has happened when a client has the whole.
     """
     await anyio.sleep(reply.delay)
-    content = _content(reply)
+    content = content_of(reply)
     head = _head(reply, added, len(content) if reply.chunks is None else None)
     headers = [((name.lower() if lower else name).encode(), value.encode("latin-1")) for name, value in head]
     chunks = reply.chunks or ()

@@ -1,7 +1,7 @@
 """From a JSON Schema to one value that satisfies it, always the same one.
 
-Covers what pydantic and hand-written tool definitions make of types, bounds, references and alternatives. `pattern`,
-`not` and conditional keywords are not looked at.
+Covers what pydantic and hand-written tool definitions make of types, bounds, references, alternatives and simple
+patterns. `not` and conditional keywords are not looked at.
 """
 
 import math
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gigachat_sdk.testing._calls import as_list, as_object
+from gigachat_sdk.testing._regex import NoExampleError, matching
 
 _FORMATS = {
     "date": "2026-01-21",
@@ -169,9 +170,21 @@ def _type(node: dict[str, Any]) -> object:
 def _string(node: dict[str, Any], variant: int) -> str:
     if (text := _FORMATS.get(str(node.get("format")))) is not None:
         return text
+    if "pattern" in node:
+        return _patterned(node)
     text = f"текст {variant + 1}" if variant else "текст"
     text = text.ljust(int(node.get("minLength", 0)), ".")
     return text[: int(node["maxLength"])] if "maxLength" in node else text
+
+
+def _patterned(node: dict[str, Any]) -> str:
+    bounds = {
+        name: int(node[key]) for name, key in (("shortest", "minLength"), ("longest", "maxLength")) if key in node
+    }
+    try:
+        return matching(str(node["pattern"]), **bounds)
+    except NoExampleError as error:
+        raise UnsatisfiableError(str(error)) from None
 
 
 def _number(node: dict[str, Any], variant: int, *, whole: bool) -> float:

@@ -8,24 +8,26 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
+import math
 import socket
 import ssl
 import tempfile
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import trustme
 from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.events import Event, Updated
 from hypercorn.typing import ASGIFramework
 from starlette.types import ASGIApp
 
-HOST = "127.0.0.1"
-_BACKLOG = 1024
+from gigachat_sdk.testing._fault_choice import Faults
+from gigachat_sdk.testing._line import Connection
+from gigachat_sdk.testing._port import HOST, Port, some_rounds
+
 _KEEP_ALIVE = 15.0  # seconds an idle connection is kept, as the service announces
 
 _log = logging.getLogger("gigachat_sdk.testing")
@@ -62,91 +64,174 @@ class Certificates:
         return Path(file.name)
 
 
+@dataclass(frozen=True)
+class _Note:
+    """Somebody waits until the port is as the faults want it.
+
+    Attributes:
+        cleared: Whether a port that is closed opens before its time; else idle connections end where it closes.
+        is_followed: For who waits.
+    """
+
+    cleared: bool = False
+    is_followed: "concurrent.futures.Future[None]" = field(default_factory=lambda: concurrent.futures.Future())
+
+
 class Server:
     """A running server; made by its constructor, ended by `stop`.
+
+    Args:
+        app: The ASGI application.
+        port: The port; 0 takes a free one.
+        context: For TLS.
+        faults: Say when the port refuses connections.
 
     Raises:
         OSError: The port is taken.
     """
 
-    def __init__(self, app: ASGIApp, *, port: int, context: ssl.SSLContext | None) -> None:
+    def __init__(self, app: ASGIApp, *, port: int, context: ssl.SSLContext | None, faults: Faults) -> None:
         self._app = ASGIWrapper(cast("ASGIFramework", app))
-        self._context = context
+        self._faults = faults
         self._config = _quiet_config()
         self._worker = WorkerContext(None)
-        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-        self._socket = socket.create_server((HOST, port), backlog=_BACKLOG)
-        self.port: int = self._socket.getsockname()[1]
+        self._connections: dict[asyncio.Task[None], Connection] = {}
+        self._port = Port(port, self._connected, context)
+        self.port = self._port.number
         self._loop = asyncio.SelectorEventLoop()  # the same on every system, whatever policy is set
         self._loop.set_debug(False)  # the development mode's reports of slow callbacks are of no use here
         self._loop.set_exception_handler(_note_exception)
-        self._stopping = asyncio.Event()
-        self._listening: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._is_stopping = False
+        self._waking = asyncio.Event()  # there is something to look at
+        self._lock = threading.Lock()  # for the next two
+        self._notes: list[_Note] = []
+        self._has_ended = False
         self._thread = threading.Thread(target=self._run, name=f"gigachat-emulator-{self.port}", daemon=True)
+        listening = _Note()
+        self._notes.append(listening)
         self._thread.start()
         try:
-            self._listening.result()
+            listening.is_followed.result()
         except BaseException:
             self._thread.join()
             raise
 
     def stop(self) -> None:
         """Close the port and all connections at once, and wait for the thread to end."""
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        with self._lock:
+            if not self._has_ended:
+                self._loop.call_soon_threadsafe(self._stop)
         self._thread.join()
 
+    def follow(self, *, cleared: bool) -> None:
+        """Let the port follow the faults, which have changed; returns when it does.
+
+        Args:
+            cleared: Whether there are none any more.
+
+        Raises:
+            OSError: The port is lost.
+        """
+        note = _Note(cleared)
+        with self._lock:
+            if self._has_ended:
+                return
+            self._notes.append(note)
+            self._loop.call_soon_threadsafe(self._waking.set)
+        if threading.current_thread() is not self._thread:  # it is where a function of the test answers a request
+            note.is_followed.result()
+
+    # ---- on the thread ----
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+        self._waking.set()
+
     def _run(self) -> None:
-        with contextlib.closing(self._loop), contextlib.closing(self._socket):
+        failure: BaseException | None = None
+        with contextlib.closing(self._loop), contextlib.closing(self._port):
             try:
                 self._loop.run_until_complete(self._serve())
             except BaseException as error:
-                self._listening.set_exception(error)
+                failure = error
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            with self._lock:
+                self._has_ended = True
+                self._answer(self._notes, failure)
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._connected, sock=self._socket, ssl=self._context, backlog=_BACKLOG)
-        self._listening.set_result(None)
-        await self._stopping.wait()
-        # First no more connections, then the end: asyncio loses the socket of a connection that comes in between.
-        self._loop.remove_reader(self._socket)
-        await _some_rounds()
-        server.close()
-        await self._worker.terminated.set()
-        await self._drop_all()
+        try:
+            await self._tend_the_port()
+        finally:
+            await self._port.turn_away()
+            self._port.close()
+            await self._worker.terminated.set()
+            await self._drop_all()
+
+    async def _tend_the_port(self) -> None:
+        """Let the port refuse connections when faults want it, until everything is to end."""
+        opens_at: float | None = None  # when a port that refuses connections opens
+        while not self._is_stopping:
+            self._waking.clear()
+            with self._lock:
+                notes = list(self._notes)
+            if opens_at is not None and (any(note.cleared for note in notes) or self._loop.time() >= opens_at):
+                opens_at = None
+            if opens_at is None and (fault := self._faults.refusal()) is not None:
+                opens_at = self._loop.time() + (math.inf if fault.seconds is None else fault.seconds)
+            if opens_at is None:
+                await self._port.open()
+            else:
+                await self._port.refuse()
+                self._close_idle(notes)
+            with self._lock:
+                del self._notes[: len(notes)]
+            self._answer(notes, None)
+            await self._wait(opens_at)
+
+    def _answer(self, notes: list[_Note], failure: BaseException | None) -> None:
+        """Tell those who wait that the port is as the faults want it, or why it can't be."""
+        for note in notes:
+            if failure is None:
+                note.is_followed.set_result(None)
+            else:
+                note.is_followed.set_exception(failure)
+        if failure is not None and not notes:
+            _log.error("The emulator has lost its port", exc_info=failure)
+
+    async def _wait(self, until: float | None) -> None:
+        """Wait until there is something to look at, or until a time of the loop's clock."""
+        seconds = None if until in (None, math.inf) else until - self._loop.time()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._waking.wait(), seconds)
+
+    def _close_idle(self, notes: list[_Note]) -> None:
+        """Close what is idle where a test has just closed the port: its next request is to find it so."""
+        if any(not note.cleared for note in notes):
+            for connection in self._connections.values():
+                if connection.is_idle:
+                    connection.close()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # asyncio does this only where the listening socket names its protocol; without it an answer takes 40 ms
         with contextlib.suppress(OSError):  # the client has gone
             writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = _Connection(self._app, self._loop, self._config, self._worker, {}, reader, writer)
+        connection = Connection(self._app, self._loop, self._config, self._worker, {}, reader, writer)
         task = self._loop.create_task(connection.run())
-        self._connections[task] = writer
+        self._connections[task] = connection
         task.add_done_callback(self._connections.pop)
+        if self._faults.connected():
+            self._waking.set()
 
     async def _drop_all(self) -> None:
         """End every connection, also those in their TLS handshake, without waiting for the other side."""
         while tasks := asyncio.all_tasks() - {asyncio.current_task()}:  # one that ends may start another
-            for writer in self._connections.values():
-                writer.transport.abort()
+            for connection in self._connections.values():
+                connection.writer.transport.abort()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        await _some_rounds()  # for the loop to close the sockets
-
-
-class _Connection(TCPServer):
-    """hypercorn's server of one connection, which starts no idle timer while everything is being ended."""
-
-    async def protocol_send(self, event: Event) -> None:
-        """Write to the connection, or take note of its state."""
-        if not (isinstance(event, Updated) and self.context.terminated.is_set()):
-            await super().protocol_send(event)
-
-
-async def _some_rounds() -> None:
-    """Let the event loop do what is due."""
-    for _ in range(4):
-        await asyncio.sleep(0)
+        await some_rounds()  # for the loop to close the sockets
 
 
 def _quiet_config() -> Config:

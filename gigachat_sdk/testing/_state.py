@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
+from gigachat_sdk.testing._blobs import Blob, Content, Spool
 from gigachat_sdk.testing._replies import Reply
 
 PartT = TypeVar("PartT")
@@ -23,7 +24,17 @@ _TOKEN_PARTS = (256, 12, 560, 24)  # random bytes per part; 1.2 kB in all, as re
 
 def plain_path(path: str) -> str:
     """Give the path of an API call without the `/api` that the former host has before it."""
-    return path.removeprefix("/api") if path.startswith("/api/v1/") else path
+    return path.removeprefix("/api") if path.startswith(("/api/v1/", "/api/v2/chat/")) else path
+
+
+def check_path(path: str) -> None:
+    """Refuse a path that no request of a client could have, such as one without its version.
+
+    Raises:
+        ValueError: It is such a path.
+    """
+    if not path.startswith(("/v1/", "/v2/", "/api/")):
+        raise ValueError(f"{path!r} is no whole path; write it with its version, such as '/v1/chat/completions'")
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class RecordedRequest:
         path: Path as sent, without the query.
         query: Query string as sent, without the question mark.
         headers: Headers with names in lower case; repeated ones are joined by a comma.
-        body: The body; empty when it was refused for its size.
+        content: The body as it is kept: bytes, or what reads a large one from disk. Use `body`.
         http_version: `"1.1"` or `"2"`.
         status: Status of the answer; None while there is none yet.
         received_at: Unix time in seconds by the emulator's clock.
@@ -49,10 +60,15 @@ class RecordedRequest:
     path: str
     query: str
     headers: Mapping[str, str]
-    body: bytes
+    content: Content
     http_version: str
     status: int | None
     received_at: float
+
+    @property
+    def body(self) -> bytes:
+        """The body; empty when it was refused for its size. A large one is read from disk each time."""
+        return Blob.of(self.content).read()
 
     @property
     def params(self) -> dict[str, str]:
@@ -72,10 +88,14 @@ Handler = Callable[[RecordedRequest], Reply | None]
 """A function that may answer a request: a reply, or None for the normal behaviour."""
 
 Answer = str | dict[str, Any]
-"""What chat says: a text, or an assistant message."""
+"""What chat says: a text, or an assistant message of v1 or v2."""
 
 AnswerSource = Answer | Callable[[dict[str, Any]], Answer]
 """What chat says always, or a function of the request's JSON."""
+
+
+Plan = Literal["prepaid", "pay_as_you_go"]
+"""How an account pays: for packages of tokens in advance, or for what it has used."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +110,7 @@ class Settings:
     oauth_delay: float
     concurrency: int | None
     limits: bool
+    plan: Plan | None
     mutual_tls: bool
     clock: Callable[[], float]
 
@@ -112,6 +133,7 @@ class State:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.spool = Spool()  # for everything large
         self._lock = threading.Lock()
         self._requests: list[RecordedRequest] = []
         self._tokens: dict[str, float] = {}
@@ -167,6 +189,11 @@ class State:
         """End all tokens issued so far."""
         with self._lock:
             self._tokens = dict.fromkeys(self._tokens, float("-inf"))
+
+    def revoke_token(self, value: str) -> None:
+        """End one token."""
+        with self._lock:
+            self._tokens[value] = float("-inf")
 
     def judge_token(self, value: str) -> Literal["valid", "expired", "unknown"]:
         """Say what a token is worth now."""

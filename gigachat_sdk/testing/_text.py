@@ -2,7 +2,7 @@
 
 import re
 
-_TOKEN = re.compile(r"\s*\w{1,5}|\s*[^\w\s]|\s+")
+_TOKEN = re.compile(r"\s*\w{1,6}|\s*[^\w\s]|\s+")
 _WORD = re.compile(r"\s*\S+|\s+")
 
 

@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -263,3 +264,23 @@ def test_a_port_that_is_taken(run: Run, emulator: Emulator) -> None:
     port = emulator.base_url.rpartition(":")[2].removesuffix("/v1")
     result = run("emulator", "--port", port)
     assert (result.exit_code, result.output) == (2, f"error: --port {port}: Address already in use\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "--faults faults.toml: No such file or directory"),
+        ('[[faults]]\nkind = "latncy"\n', "--faults faults.toml: fault 1: kind: 'latncy' is none; did you mean"),
+        ("seed = ", "--faults faults.toml: Invalid value"),
+    ],
+)
+def test_a_profile_that_cannot_be_used(
+    run: Run, text: str | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("faults.toml").write_text(text, encoding="utf-8")
+    result = run("emulator", "--faults", "faults.toml")
+    assert result.exit_code == 2
+    assert result.output.startswith(f"error: {reason}")
+    assert result.output.count("\n") == 1

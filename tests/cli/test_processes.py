@@ -188,3 +188,33 @@ def test_the_emulator_on_a_port_of_ones_own() -> None:
     with running("emulator", "--port", address.rpartition(":")[2].removesuffix("/v1")) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == f"export GIGACHAT_BASE_URL={address}\n"
+
+
+def test_the_emulator_does_faults_and_counts_them(tmp_path: Path) -> None:
+    profile = tmp_path / "faults.toml"
+    lines = ["seed = 5", "[[faults]]", 'kind = "status"', "status = 503", 'path = "/v1/models"', "times = 2"]
+    profile.write_text("\n".join(lines), encoding="utf-8")
+    with running("emulator", "--faults", str(profile)) as process:
+        assert process.stdout is not None
+        printed = [shlex.split(process.stdout.readline())[1].partition("=") for _ in range(3)]
+        settings = {name: value for name, _, value in printed}
+        commands = [python("-m", "gigachat_sdk", "models", **settings, GIGACHAT_MAX_RETRIES="0") for _ in range(3)]
+        assert [command.returncode for command in commands] == [1, 1, 0]
+        assert commands[0].stderr.startswith("error: 503 ")
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+    assert errors.splitlines() == [
+        "Faults, with the seed 5:",
+        "  status (status=503) on /v1/models, 2 times at most",
+        "The emulator is running; Ctrl-C ends it.",
+        "Faults done: status 2.",
+    ]
+
+
+def test_an_emulator_without_work_has_done_no_faults(tmp_path: Path) -> None:
+    (tmp_path / "faults.toml").write_text("")
+    with running("emulator", "--faults", str(tmp_path / "faults.toml")) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=30)[1].endswith("Faults done: none.\n")

@@ -121,11 +121,6 @@ def test_partial_arguments_are_taken_over(ask: Ask) -> None:
     assert message["function_call"]["arguments"] == {"left": 5, "right": 1}
 
 
-def test_a_forced_built_in_function_needs_no_parameters(ask: Ask) -> None:
-    forced = ask("Кот", functions=[{"name": "text2image"}], function_call={"name": "text2image"}).json()
-    assert forced["choices"][0]["message"]["function_call"] == {"name": "text2image", "arguments": {}}
-
-
 def test_a_function_that_is_not_forced_is_not_called(ask: Ask) -> None:
     answer = ask("Сложи", functions=[SUM], function_call="auto").json()
     assert answer["choices"][0]["message"] == {"content": "Вы написали: Сложи", "role": "assistant"}

@@ -213,7 +213,7 @@ def test_an_unknown_model_is_refused_as_recorded(ask: Ask) -> None:
         {"messages": [USER, CALL, RESULT]},
         {"messages": [USER, CALL, {"role": "function", "content": '"пять"'}, {"role": "assistant", "content": "5"}]},
         {"messages": [{"role": "user"}]},
-        {"messages": [{"role": "user", "content": None, "attachments": ["id"]}]},
+        {"messages": [{"role": "user", "content": None, "attachments": []}]},
         {"temperature": 0.001, "top_p": 0, "repetition_penalty": 1, "n": 1, "profanity_check": False},
         {"temperature": None, "functions": None, "function_call": None, "response_format": None, "stream": None},
         {"functions": [WEATHER], "function_call": "auto"},

@@ -31,7 +31,8 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
 
 
 def test_the_names_are_there() -> None:
-    assert gigachat_sdk.testing.__all__ == ["Emulator", "RecordedRequest", "Reply"]
+    names = ["Emulator", "Fault", "FaultProfile", "FaultRecord", "RecordedRequest", "Reply"]
+    assert gigachat_sdk.testing.__all__ == names
     assert all(getattr(gigachat_sdk.testing, name).__name__ == name for name in gigachat_sdk.testing.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         getattr(gigachat_sdk.testing, "Nothing")  # noqa: B009 - the plain access is an error to ruff and mypy alike
