@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from pydantic import ValidationError
+from typing_extensions import TypeVar
 
 from .types.chat_completion import ChatCompletion, ChatCompletionChunk, ChoiceDelta, ChunkChoice
 
 ChunkT_contra = TypeVar("ChunkT_contra", contravariant=True)
+AnswerT_co = TypeVar("AnswerT_co", covariant=True, default=Any)
 
 
-class Accumulator(Protocol[ChunkT_contra]):
+class Accumulator(Protocol[ChunkT_contra, AnswerT_co]):
     """What a stream needs to say what had arrived when it was cut."""
 
     def add(self, chunk: ChunkT_contra) -> None:
@@ -24,8 +26,16 @@ class Accumulator(Protocol[ChunkT_contra]):
         """The text so far."""
         ...
 
-    def partial(self) -> Any:
+    def partial(self) -> AnswerT_co | None:
         """The answer so far, of the type of the whole one; None where nothing has arrived."""
+        ...
+
+
+class TextAccumulator(Accumulator[ChunkT_contra, AnswerT_co], Protocol[ChunkT_contra, AnswerT_co]):
+    """What the helper of streams needs beside it."""
+
+    def text_of(self, chunk: ChunkT_contra) -> str:
+        """Return what a chunk, which has been taken, has added to the text."""
         ...
 
 
@@ -108,6 +118,10 @@ class ChatCompletionAccumulator:
         """The text of the first choice so far."""
         first = self._choices.get(0)
         return "" if first is None else first.content.getvalue()
+
+    def text_of(self, chunk: ChatCompletionChunk) -> str:
+        """Return what a chunk adds to the text of the first choice."""
+        return "".join([choice.delta.content or "" for choice in chunk.choices if choice.index == 0])
 
     def partial(self) -> ChatCompletion | None:
         """The completion so far; None where no chunk has arrived."""

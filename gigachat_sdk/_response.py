@@ -28,7 +28,8 @@ ModelT = TypeVar("ModelT", bound=ResponseModel)
 ChunkT = TypeVar("ChunkT", bound=ResponseModel)
 StreamErrorT = TypeVar("StreamErrorT", bound="StreamError[Any]")
 
-_ERROR_EVENTS = frozenset({"error", "response.error"})
+ERROR_EVENTS = frozenset({"error", "response.error"})
+ERROR_WORDS = frozenset({"error", "message", "status"})
 
 
 def parse(
@@ -39,20 +40,27 @@ def parse(
         answer: ModelT = model.__pydantic_validator__.validate_json(content)
         return attach(answer, response)
     except pydantic.ValidationError as error:
-        reason = _reason(error)
+        reason = one_line(error)
+    return misfit(model.__name__, reason, content, request, response, is_secret=is_secret)
+
+
+def misfit(
+    name: str, reason: str, content: bytes, request: RequestInfo, response: ResponseInfo, *, is_secret: bool = False
+) -> APIResponseValidationError:
+    """Make the error of an answer that is not what it should be."""
     kind = response.headers.get("content-type", "")
     body = None if is_secret else parse_body(content, kind)
     looks = "" if "json" in kind else f" (its content type is {kind or 'missing'})"
     return APIResponseValidationError(
-        f"{response.status_code} for {request.method} {request.url}: the answer is no {model.__name__}{looks}: "
-        f"{reason}",
+        f"{response.status_code} for {request.method} {request.url}: the answer is no {name}{looks}: {reason}",
         request=request,
         response=response,
         body=body,
     )
 
 
-def _reason(error: pydantic.ValidationError) -> str:
+def one_line(error: pydantic.ValidationError) -> str:
+    """Say the first thing that is wrong, and where."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"]))
     return f"{place}: {first['msg']}" if place else first["msg"]
@@ -85,27 +93,33 @@ class ChunkReader(Generic[ChunkT]):
     def read(self, event: Event) -> ChunkT | StreamError[Any] | None:
         """Return the event's chunk, an error, or None where it brings nothing (`[DONE]`, a heartbeat)."""
         name, data = event
-        if name in _ERROR_EVENTS:
-            return self._with_arrived(
-                stream_error(_document(self._hide(data)), request=self.request, response=self.response)
-            )
+        if name in ERROR_EVENTS:
+            return self.told(document_of(self._hide(data)))
         try:
             chunk: ChunkT = self._validate(data)
         except pydantic.ValidationError as error:
-            reason = _reason(error)
+            reason = one_line(error)
         else:
             self._add(chunk)
             return attach(chunk, self.response)
+        # An event with a name of its own (a ping) that is no chunk concerns somebody else.
+        return self.no_chunk(data, reason, is_ours=not name)
+
+    def no_chunk(self, data: bytes, reason: str, *, is_ours: bool) -> StreamError[Any] | None:
+        """Say what an event is that holds no chunk."""
         if data.strip() == DONE:
             self.is_done = True
             return None
-        # An event with a name of its own (a ping) that is no chunk concerns somebody else.
-        return self._refused(self._hide(data), reason) if data and not name else None
+        return self._refused(self._hide(data), reason) if data and is_ours else None
+
+    def told(self, document: Any) -> StreamError[Any]:
+        """Return the error that the service has told."""
+        return self._with_arrived(stream_error(document, request=self.request, response=self.response))
 
     def _refused(self, data: bytes, reason: str) -> StreamError[Any]:
-        document: Any = _document(data)
-        if is_dict(document) and "choices" not in document and {"error", "message", "status"} & document.keys():
-            return self._with_arrived(stream_error(document, request=self.request, response=self.response))
+        document: Any = document_of(data)
+        if is_dict(document) and "choices" not in document and ERROR_WORDS & document.keys():
+            return self.told(document)
         text = f"an event of the stream is no {self._model.__name__}: {reason}"
         error = StreamError[Any](text, request=self.request, response=self.response, body=document)
         return self._with_arrived(error)
@@ -133,5 +147,6 @@ class ChunkReader(Generic[ChunkT]):
         return error
 
 
-def _document(data: bytes) -> Any:
+def document_of(data: bytes) -> Any:
+    """Read what an event holds, JSON or not."""
     return parse_body(data, "application/json")

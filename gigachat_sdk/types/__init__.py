@@ -1,6 +1,9 @@
 """Requests and answers of the API: `TypedDict`s to send, pydantic models to receive."""
 
-from ._base import BaseModel, Page, ResponseModel
+from typing import TYPE_CHECKING
+
+from ._base import ArrayPage, BaseModel, BasePage, Page, ResponseModel
+from ._late import late
 from .chat_completion import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -13,8 +16,10 @@ from .chat_completion import (
 )
 from .chat_params import (
     AssistantMessageParam,
+    ChatCompletionCommonParams,
     ChatCompletionCreateParams,
     ChatCompletionParams,
+    ChatCompletionParseParams,
     FewShotExampleParam,
     FunctionCallChoiceParam,
     FunctionCallParam,
@@ -31,46 +36,244 @@ from .chat_params import (
     UserMessageParam,
 )
 from .chat_request import ChatCompletionRequest
-from .http import Headers, RequestInfo, ResponseInfo
+from .generated import GeneratedFile
+from .http import Headers, RequestInfo, ResponseInfo, RetryInfo
+from .middleware import AsyncMiddleware, AttemptRequest, AttemptResponse, Middleware
 from .models import KnownModel, Model, ModelList
 from .request_options import RequestOptions, TimeoutTypes
 
+if TYPE_CHECKING:
+    from . import v2
+    from .assistants import (
+        Assistant,
+        AssistantCreated,
+        AssistantDeleted,
+        AssistantFile,
+        AssistantFileDeleted,
+        AssistantList,
+    )
+    from .balance import Balance, BalanceItem
+    from .batches import (
+        Batch,
+        BatchFile,
+        BatchList,
+        BatchMethod,
+        BatchRequestCounts,
+        BatchResult,
+        BatchResultError,
+        BatchResults,
+    )
+    from .chat_parsed import ParsedChatCompletion, ParsedChatCompletionMessage, ParsedChoice
+    from .checks import AICheckResult, FilterCheckResult, FilterSettingsParam, FilterUsage, KnownAICheckModel
+    from .embeddings import Embedding, EmbeddingList, EmbeddingUsage, KnownEmbeddingModel
+    from .files import BinaryFile, File, FileContent, FileDeleted, FileList, FilePurpose, FileTypes
+    from .functions import ConvertedFunctions, FewShotExample, FunctionDefinition, FunctionIssue, FunctionValidation
+    from .threads import (
+        Thread,
+        ThreadCompletion,
+        ThreadCompletionChunk,
+        ThreadDeleted,
+        ThreadList,
+        ThreadMessage,
+        ThreadMessageCreated,
+        ThreadMessageFile,
+        ThreadMessageList,
+        ThreadMessagesCreated,
+        ThreadRun,
+    )
+    from .threads_params import ThreadMessagesRerunParams, ThreadMessagesRunParams, ThreadRunOptions, ThreadRunParams
+    from .token_counts import TokensCount, TokensCountList
+else:
+    __getattr__ = late(
+        __name__,
+        {
+            ".v2": ("v2",),
+            ".assistants": (
+                "Assistant",
+                "AssistantCreated",
+                "AssistantDeleted",
+                "AssistantFile",
+                "AssistantFileDeleted",
+                "AssistantList",
+            ),
+            ".balance": (
+                "Balance",
+                "BalanceItem",
+            ),
+            ".batches": (
+                "Batch",
+                "BatchFile",
+                "BatchList",
+                "BatchMethod",
+                "BatchRequestCounts",
+                "BatchResult",
+                "BatchResultError",
+                "BatchResults",
+            ),
+            ".chat_parsed": (
+                "ParsedChatCompletion",
+                "ParsedChatCompletionMessage",
+                "ParsedChoice",
+            ),
+            ".checks": (
+                "AICheckResult",
+                "FilterCheckResult",
+                "FilterSettingsParam",
+                "FilterUsage",
+                "KnownAICheckModel",
+            ),
+            ".embeddings": (
+                "Embedding",
+                "EmbeddingList",
+                "EmbeddingUsage",
+                "KnownEmbeddingModel",
+            ),
+            ".files": (
+                "BinaryFile",
+                "File",
+                "FileContent",
+                "FileDeleted",
+                "FileList",
+                "FilePurpose",
+                "FileTypes",
+            ),
+            ".functions": (
+                "ConvertedFunctions",
+                "FewShotExample",
+                "FunctionDefinition",
+                "FunctionIssue",
+                "FunctionValidation",
+            ),
+            ".threads": (
+                "Thread",
+                "ThreadCompletion",
+                "ThreadCompletionChunk",
+                "ThreadDeleted",
+                "ThreadList",
+                "ThreadMessage",
+                "ThreadMessageCreated",
+                "ThreadMessageFile",
+                "ThreadMessageList",
+                "ThreadMessagesCreated",
+                "ThreadRun",
+            ),
+            ".threads_params": (
+                "ThreadMessagesRerunParams",
+                "ThreadMessagesRunParams",
+                "ThreadRunOptions",
+                "ThreadRunParams",
+            ),
+            ".token_counts": (
+                "TokensCount",
+                "TokensCountList",
+            ),
+        },
+    )
+
 __all__ = [
+    "AICheckResult",
+    "ArrayPage",
+    "Assistant",
+    "AssistantCreated",
+    "AssistantDeleted",
+    "AssistantFile",
+    "AssistantFileDeleted",
+    "AssistantList",
     "AssistantMessageParam",
+    "AsyncMiddleware",
+    "AttemptRequest",
+    "AttemptResponse",
+    "Balance",
+    "BalanceItem",
     "BaseModel",
+    "BasePage",
+    "Batch",
+    "BatchFile",
+    "BatchList",
+    "BatchMethod",
+    "BatchRequestCounts",
+    "BatchResult",
+    "BatchResultError",
+    "BatchResults",
+    "BinaryFile",
     "ChatCompletion",
     "ChatCompletionChunk",
+    "ChatCompletionCommonParams",
     "ChatCompletionCreateParams",
     "ChatCompletionMessage",
     "ChatCompletionParams",
+    "ChatCompletionParseParams",
     "ChatCompletionRequest",
     "Choice",
     "ChoiceDelta",
     "ChunkChoice",
+    "ConvertedFunctions",
+    "Embedding",
+    "EmbeddingList",
+    "EmbeddingUsage",
+    "FewShotExample",
     "FewShotExampleParam",
+    "File",
+    "FileContent",
+    "FileDeleted",
+    "FileList",
+    "FilePurpose",
+    "FileTypes",
+    "FilterCheckResult",
+    "FilterSettingsParam",
+    "FilterUsage",
     "FunctionCall",
     "FunctionCallChoiceParam",
     "FunctionCallParam",
+    "FunctionDefinition",
+    "FunctionIssue",
     "FunctionMessageParam",
     "FunctionParam",
     "FunctionRankerParam",
+    "FunctionValidation",
+    "GeneratedFile",
     "Headers",
     "JSONSchemaResponseFormatParam",
+    "KnownAICheckModel",
+    "KnownEmbeddingModel",
     "KnownModel",
     "MessageParam",
+    "Middleware",
     "Model",
     "ModelList",
     "Page",
+    "ParsedChatCompletion",
+    "ParsedChatCompletionMessage",
+    "ParsedChoice",
     "RegexResponseFormatParam",
     "RequestInfo",
     "RequestOptions",
     "ResponseFormatParam",
     "ResponseInfo",
     "ResponseModel",
+    "RetryInfo",
     "StorageParam",
     "SystemMessageParam",
     "TextResponseFormatParam",
+    "Thread",
+    "ThreadCompletion",
+    "ThreadCompletionChunk",
+    "ThreadDeleted",
+    "ThreadList",
+    "ThreadMessage",
+    "ThreadMessageCreated",
+    "ThreadMessageFile",
+    "ThreadMessageList",
+    "ThreadMessagesCreated",
+    "ThreadMessagesRerunParams",
+    "ThreadMessagesRunParams",
+    "ThreadRun",
+    "ThreadRunOptions",
+    "ThreadRunParams",
     "TimeoutTypes",
+    "TokensCount",
+    "TokensCountList",
     "Usage",
     "UserMessageParam",
+    "v2",
 ]

@@ -12,6 +12,7 @@ from pydantic import ConfigDict
 from pydantic_core import PydanticSerializationError
 from typing_extensions import Self
 
+from ._narrow import is_sequence
 from .http import ResponseInfo
 
 T = TypeVar("T")
@@ -86,6 +87,18 @@ class ResponseModel(BaseModel):
         info = self.response
         return None if info is None else info.request_id
 
+    @property
+    def session_id(self) -> str | None:
+        """The `x-session-id` of the answer; pass it on as `session_id=` and the prompt cache may serve the dialogue."""
+        info = self.response
+        return None if info is None else info.session_id
+
+    @property
+    def client_id(self) -> str | None:
+        """The `X-Client-ID` of the exchange; None where there was none."""
+        info = self.response
+        return None if info is None else info.client_id
+
     def __copy__(self) -> Self:
         return attach(super().__copy__(), self.response)
 
@@ -111,7 +124,31 @@ def attach(model: ResponseT, info: ResponseInfo | None) -> ResponseT:
     return model
 
 
-class Page(ResponseModel, Generic[T]):
+class BasePage(ResponseModel, Generic[T]):
+    """A list answered by the service, whatever its name there; iterate over it, index it, take its length."""
+
+    _items_field: ClassVar[str] = "data"
+
+    @property
+    def _items(self) -> list[T]:
+        items: list[T] = getattr(self, self._items_field)
+        return items
+
+    # pydantic's own iteration gives (name, value) pairs of fields; a list of the service gives its items.
+    def __iter__(self) -> Iterator[T]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> T:
+        return self._items[index]
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class Page(BasePage[T]):
     """A list answered by the service; iterate over it, index it, take its length.
 
     Attributes:
@@ -122,15 +159,28 @@ class Page(ResponseModel, Generic[T]):
     data: list[T]
     object: str = "list"
 
-    # pydantic's own iteration gives (name, value) pairs of fields; a list of the service gives its items.
-    def __iter__(self) -> Iterator[T]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        return iter(self.data)
 
-    def __len__(self) -> int:
-        return len(self.data)
+class ArrayPage(BasePage[T]):
+    """A list that the service answers as a bare JSON array, or as an object with the array under one name.
 
-    def __getitem__(self, index: int) -> T:
-        return self.data[index]
+    `to_dict()` and `to_json()` give it in the shape in which it came.
+    """
 
-    def __bool__(self) -> bool:
-        return True
+    _is_bare: bool = pydantic.PrivateAttr(default=False)
+
+    @pydantic.model_validator(mode="wrap")
+    @classmethod
+    def _read(cls, value: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
+        is_bare = is_sequence(value)
+        page = handler({cls._items_field: value} if is_bare else value)
+        page._is_bare = is_bare
+        return page
+
+    @pydantic.model_serializer(mode="wrap")
+    def _written(self, handler: pydantic.SerializerFunctionWrapHandler) -> Any:
+        document = handler(self)
+        return document.get(self._items_field, document) if self._is_bare else document
+
+    def to_dict(self) -> Any:
+        """Return what came as plain Python data: a list where the service answered with a bare array."""
+        return super().to_dict()

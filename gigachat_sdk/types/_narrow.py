@@ -22,6 +22,11 @@ def is_sequence(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
     return isinstance(value, list | tuple)
 
 
+def is_buffer(value: object) -> TypeGuard[bytes | bytearray | memoryview[int]]:
+    """Say whether `value` holds bytes."""
+    return isinstance(value, bytes | bytearray | memoryview)
+
+
 def is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
     """Say whether `value` can be iterated over."""
     return isinstance(value, Iterable)

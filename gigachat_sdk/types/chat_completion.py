@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from ._base import BaseModel, ResponseModel
+from .generated import GeneratedFile, generated_files
 
 
 def _arguments(value: object) -> object:
@@ -123,6 +124,30 @@ class ChatCompletion(ResponseModel):
     message_id: str | None = None
     additional_data: dict[str, Any] | None = None
     error_details: dict[str, Any] | None = None
+
+    def files(self) -> list[GeneratedFile]:
+        """Return the files that the built-in functions have made: pictures and 3D models.
+
+        The text of the answer names them in tags, `<img src="...">` and `<div data-model-id="...">`.
+
+        Returns:
+            What `client.files.content(...)` takes, each file once, in the order of the text; `target` is `"image"` or
+            `"model3d"`.
+        """
+        texts = [choice.message.content or "" for choice in self.choices]
+        return [file for text in texts for file in generated_files(text, self.client_id)]
+
+    def images(self) -> list[GeneratedFile]:
+        """Return the pictures that `text2image` has made; none is an empty list.
+
+        Example:
+            >>> completion = client.chat.completions.create(
+            ...     messages=[{"role": "user", "content": "Нарисуй кота"}], function_call="auto"
+            ... )
+            >>> for picture in completion.images():
+            ...     client.files.content(picture).write_to_file(f"{picture.id}.jpg")
+        """
+        return [file for file in self.files() if file.target == "image"]
 
 
 class ChoiceDelta(BaseModel):

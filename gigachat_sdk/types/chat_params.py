@@ -15,6 +15,7 @@ from typing_extensions import Required, TypedDict
 
 from ._narrow import is_mapping, is_sequence
 from .chat_completion import ChatCompletionMessage, FunctionCall
+from .functions import FunctionDefinition
 from .models import KnownModel
 from .request_options import RequestOptions
 
@@ -53,10 +54,12 @@ def _text_or_empty(value: object) -> object:
 
 
 def _plain(value: object) -> object:
-    """Make a dict of a call; a None in it, as `model_dump()` leaves one, is not sent."""
+    """Make a dict of a call; a None in it, as `model_dump()` leaves one, is not sent; arguments may be missing."""
     if isinstance(value, FunctionCall):
-        return value.to_dict()
-    return {name: item for name, item in value.items() if item is not None} if is_mapping(value) else value
+        value = value.to_dict()
+    if not is_mapping(value):
+        return value
+    return {"arguments": {}, **{name: item for name, item in value.items() if item is not None}}
 
 
 def _arguments_object(value: object) -> object:
@@ -205,8 +208,8 @@ class FunctionRankerParam(TypedDict, total=False):
     top_n: int
 
 
-class ChatCompletionParams(TypedDict, total=False):
-    """Parameters of `POST /v1/chat/completions`; one that is None is not sent."""
+class ChatCompletionCommonParams(TypedDict, total=False):
+    """Parameters of `POST /v1/chat/completions` but the form of the answer; one that is None is not sent."""
 
     messages: Required[Iterable[MessageParam | ChatCompletionMessage]]
     """The dialogue: dicts, answers of earlier calls, or a mix."""
@@ -224,12 +227,10 @@ class ChatCompletionParams(TypedDict, total=False):
     """The least seconds between events of a stream; 0 by default."""
     profanity_check: bool | None
     """False turns the filter off, for accounts that may."""
-    functions: Iterable[FunctionParam] | None
+    functions: Iterable[FunctionParam | FunctionDefinition] | None
     """Functions the model may ask for; send them again on every turn."""
     function_call: Literal["auto", "none"] | FunctionCallChoiceParam | None
     """Whether the model may or must ask for a function."""
-    response_format: ResponseFormatParam | None
-    """The form of the answer."""
     reasoning_effort: Literal["low", "medium", "high"] | str | None
     """How much the model reasons before it answers."""
     reasoning_max_tokens: int | None
@@ -246,6 +247,17 @@ class ChatCompletionParams(TypedDict, total=False):
     """Further data for the service."""
     assistant_id: str | None
     """The assistant that answers, instead of a model."""
+
+
+class ChatCompletionParams(ChatCompletionCommonParams, total=False):
+    """Parameters of `POST /v1/chat/completions`; one that is None is not sent."""
+
+    response_format: ResponseFormatParam | None
+    """The form of the answer."""
+
+
+class ChatCompletionParseParams(ChatCompletionCommonParams, RequestOptions, total=False):
+    """Everything `chat.completions.parse(...)` takes but `response_format`."""
 
 
 class ChatCompletionCreateParams(ChatCompletionParams, RequestOptions, total=False):

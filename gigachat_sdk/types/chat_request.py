@@ -9,7 +9,7 @@ import pydantic
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from ._base import RequestModel
+from ._base import BasePage, RequestModel
 from ._narrow import is_dict, is_iterable, is_mapping
 from .chat_params import (
     AssistantMessageParam,
@@ -32,26 +32,31 @@ _ROLE_HINTS = {
 }
 
 
-def _listed(value: object) -> object:
-    """Take any iterable of items once; a string or a single dict is a mistake, not a list."""
-    if is_iterable(value) and not (is_mapping(value) or isinstance(value, str | bytes | pydantic.BaseModel)):
-        return list(value)
-    return value
+def listed(value: object) -> object:
+    """Take any iterable of items once, a page of an answer too; a string or a single dict is a mistake, not a list."""
+    return list(value) if is_iterable(value) and not _is_one(value) else value
 
 
-def _plain(value: object) -> object:
+def _is_one(value: object) -> bool:
+    """Say whether a value is a single item, though it can be iterated over."""
+    if isinstance(value, pydantic.BaseModel):
+        return not isinstance(value, BasePage)
+    return is_mapping(value) or isinstance(value, str | bytes)
+
+
+def plain(value: object) -> object:
     """Turn models and other mappings into dicts; what the caller holds is never changed."""
     if isinstance(value, pydantic.BaseModel):
-        plain = value.model_dump(exclude_unset=True, by_alias=True)
+        document = value.model_dump(exclude_unset=True, by_alias=True)
         if "role" in type(value).model_fields:
-            plain.setdefault("role", getattr(value, "role", None))
-        return plain
+            document.setdefault("role", getattr(value, "role", None))
+        return document
     return dict(value) if is_mapping(value) and not isinstance(value, dict) else value
 
 
 def _message(value: object) -> object:
     """Make a dict of a message, and refuse a role that the service does not take."""
-    value = _plain(value)
+    value = plain(value)
     if not is_dict(value):
         raise PydanticCustomError("message_type", "expected a dict or a message of an answer")
     role = value.get("role")
@@ -82,7 +87,7 @@ _Message: TypeAlias = Annotated[
 
 
 def _function_call(value: object) -> object:
-    value = _plain(value)
+    value = plain(value)
     if is_dict(value) and "name" in value:
         return value
     if value is None or (isinstance(value, str) and value in ("auto", "none")):
@@ -97,21 +102,24 @@ def _function_call_tag(value: Any) -> str:
     return "<function>" if isinstance(value, dict) else "<word>"
 
 
-_FunctionCall: TypeAlias = Annotated[
+FunctionCallChoice: TypeAlias = Annotated[
     Annotated[FunctionCallChoiceParam, Tag("<function>")] | Annotated[str | None, Tag("<word>")],
     Discriminator(_function_call_tag),
     BeforeValidator(_function_call),
 ]
 
 
+_PARSE_ADVICE = "; a class goes into parse(response_format=...)"
+
+
 def _response_format(value: object) -> object:
-    value = _plain(value)
+    value = plain(value)
     if value is None:
         return value
     if not is_dict(value) or not isinstance(value.get("type"), str):
         raise PydanticCustomError(
             "response_format" if is_dict(value) else "response_format_type",
-            "expected a dict with a 'type': text, json_schema or regex",
+            "expected a dict with a 'type': text, json_schema or regex" + _PARSE_ADVICE * isinstance(value, type),
         )
     kind = value["type"]
     if kind in ("json", "json_object"):
@@ -134,13 +142,32 @@ def _response_format_tag(value: Any) -> str:
     return f"<{kind}>" if kind in ("json_schema", "regex") else "<other>"
 
 
-_ResponseFormat: TypeAlias = Annotated[
+ResponseFormat: TypeAlias = Annotated[
     Annotated[JSONSchemaResponseFormatParam, Tag("<json_schema>")]
     | Annotated[RegexResponseFormatParam, Tag("<regex>")]
     | Annotated[Any, Tag("<other>")],
     Discriminator(_response_format_tag),
     BeforeValidator(_response_format),
 ]
+
+
+def function_dict(value: object) -> object:
+    """Make a dict of a function; what an answer left empty is not sent."""
+    document = plain(value)
+    if isinstance(value, pydantic.BaseModel) and is_dict(document):
+        return {name: item for name, item in document.items() if item is not None}
+    return document
+
+
+Messages: TypeAlias = Annotated[
+    list[Annotated[_Message, BeforeValidator(_message)]], BeforeValidator(listed), Field(min_length=1)
+]
+"""The messages of a request, from any iterable of dicts and models."""
+
+Functions: TypeAlias = Annotated[
+    list[Annotated[FunctionParam, BeforeValidator(function_dict)]] | None, BeforeValidator(listed)
+]
+"""The functions of a request, from any iterable of dicts and models."""
 
 
 class ChatCompletionRequest(RequestModel):
@@ -150,9 +177,7 @@ class ChatCompletionRequest(RequestModel):
     `ChatCompletionRequest(messages=[...])`. Messages and functions are plain dicts afterwards.
     """
 
-    messages: Annotated[
-        list[Annotated[_Message, BeforeValidator(_message)]], BeforeValidator(_listed), Field(min_length=1)
-    ]
+    messages: Messages
     model: Annotated[str, Field(min_length=1)] | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -160,17 +185,15 @@ class ChatCompletionRequest(RequestModel):
     repetition_penalty: float | None = None
     update_interval: float | None = None
     profanity_check: bool | None = None
-    functions: Annotated[list[Annotated[FunctionParam, BeforeValidator(_plain)]] | None, BeforeValidator(_listed)] = (
-        None
-    )
-    function_call: _FunctionCall = None
-    response_format: _ResponseFormat = None
+    functions: Functions = None
+    function_call: FunctionCallChoice = None
+    response_format: ResponseFormat = None
     reasoning_effort: str | None = None
     reasoning_max_tokens: int | None = None
-    storage: Annotated[StorageParam | None, BeforeValidator(_plain)] = None
+    storage: Annotated[StorageParam | None, BeforeValidator(plain)] = None
     flags: Sequence[str] | None = None
     n: int | None = None
-    function_ranker: Annotated[FunctionRankerParam | None, BeforeValidator(_plain)] = None
+    function_ranker: Annotated[FunctionRankerParam | None, BeforeValidator(plain)] = None
     additional_data: Mapping[str, Any] | None = None
     assistant_id: str | None = None
     stream: bool | None = None

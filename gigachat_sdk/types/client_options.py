@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 from pydantic import SecretStr
 from typing_extensions import TypedDict
 
+from .http import RetryInfo
 from .models import KnownModel
-from .request_options import QueryValue, TimeoutTypes
+from .request_options import ContextOptions, QueryValue, TimeoutTypes
 
 if TYPE_CHECKING:
     from .tokens import AccessToken
@@ -46,12 +47,15 @@ class ConnectionOptions(TypedDict, total=False):
     """HTTP statuses after which a request is sent again; 408, 409, 429 and 5xx."""
     retry_lost: bool | None
     """Whether a chat request is sent again when its answer was lost on the way (it may be billed twice); True."""
+    deadline: float | None
+    """Seconds for each whole call, everything included: token, waits, retries, the body or the stream to its end; no
+    limit."""
 
 
 CONNECTION_NAMES = frozenset(ConnectionOptions.__annotations__)
 
 
-class BaseClientOptions(ConnectionOptions, total=False):
+class BaseClientOptions(ConnectionOptions, ContextOptions, total=False):
     """What sync and async clients have in common."""
 
     access_token: str | SecretStr | AccessToken | None
@@ -66,6 +70,8 @@ class BaseClientOptions(ConnectionOptions, total=False):
     """See `user`."""
     base_url: str | None
     """Address of the API, up to and including the version; `"https://api.giga.chat/v1"`."""
+    base_url_v2: str | None
+    """Address of the v2 contract; without it `base_url` with its version replaced (`.../v1` gives `.../v2`)."""
     auth_url: str | None
     """Address of the token endpoint; `"https://ngw.devices.sberbank.ru:9443/api/v2/oauth"`."""
     model: KnownModel | str | None
@@ -76,5 +82,9 @@ class BaseClientOptions(ConnectionOptions, total=False):
     """Header fields of every API request; they win over the SDK's own, and None takes a field away."""
     default_query: Mapping[str, QueryValue] | None
     """Query parameters of every API request."""
+    on_retry: Callable[[RetryInfo], object] | None
+    """Called before a request is sent again; on an `AsyncClient` it may be a coroutine function."""
+    max_event_bytes: int | None
+    """The largest event of a stream, in bytes; 8 MiB. A larger one is a `StreamError`."""
     allow_pickle_secrets: bool | None
     """Whether a client built with explicit secrets may be pickled, secrets included; False."""

@@ -125,6 +125,7 @@ class ResponseInfo:
         elapsed: Seconds from the start of the last attempt to its head (a stream) or to the end of its body.
         retries_taken: How many times the request was sent again before this answer; 0 for the first attempt.
         http_version: `"HTTP/1.1"` or `"HTTP/2"`.
+        sent_client_id: The `X-Client-ID` that was sent; None where none was.
     """
 
     status_code: int
@@ -132,6 +133,7 @@ class ResponseInfo:
     elapsed: float = 0.0
     retries_taken: int = 0
     http_version: str = "HTTP/1.1"
+    sent_client_id: str | None = None
 
     @property
     def status(self) -> int:
@@ -142,3 +144,32 @@ class ResponseInfo:
     def request_id(self) -> str | None:
         """The `x-request-id` of the answer; None where there was none."""
         return self.headers.get("x-request-id")
+
+    @property
+    def session_id(self) -> str | None:
+        """The `x-session-id` of the answer; the service makes one where none was sent."""
+        return self.headers.get("x-session-id")
+
+    @property
+    def client_id(self) -> str | None:
+        """The `X-Client-ID` of the exchange: what the answer says, else what was sent; None where there was none."""
+        return self.headers.get("x-client-id", self.sent_client_id)
+
+
+@dataclass(frozen=True)
+class RetryInfo:
+    """What `on_retry` is told before a request is sent again.
+
+    Attributes:
+        number: 1 for the first retry.
+        delay: Seconds until it is sent.
+        error: Why, an `APIError`; it is raised only if no retry helps.
+        request: What was sent.
+        response: The answer; None where none came.
+    """
+
+    number: int
+    delay: float
+    error: Exception
+    request: RequestInfo | None
+    response: ResponseInfo | None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from typing_extensions import TypedDict
+
+from .http import RetryInfo
 
 if TYPE_CHECKING:
     import httpx
@@ -15,8 +17,28 @@ QueryScalar: TypeAlias = str | int | float | bool | None
 QueryValue: TypeAlias = QueryScalar | Sequence[QueryScalar]
 
 
-class RequestOptions(TypedDict, total=False):
+class ContextOptions(TypedDict, total=False):
+    """Ids that a request carries: who asks, in which dialogue, on whose behalf; None sends what the client says."""
+
+    client_id: str | None
+    """`X-Client-ID`: the user on whose behalf you ask. A file made with one is given only with the same one."""
+    session_id: str | None
+    """`X-Session-ID`: the dialogue; the same one over its calls makes the service's prompt cache hit."""
+    service_id: str | None
+    """`X-Service-ID`, forwarded as it is."""
+    operation_id: str | None
+    """`X-Operation-ID`, forwarded as it is."""
+    trace_id: str | None
+    """`X-Trace-ID`, forwarded as it is."""
+    agent_id: str | None
+    """`X-Agent-ID`, forwarded as it is."""
+
+
+class RequestOptions(ContextOptions, total=False):
     """Keywords of a single call; each wins over the client's setting of the same name."""
+
+    request_id: str | None
+    """`X-Request-ID`: an id of yours for this request; the service makes one otherwise."""
 
     extra_headers: Mapping[str, str | None]
     """Header fields to send as well; they win over the SDK's own, and None takes a field away."""
@@ -33,3 +55,8 @@ class RequestOptions(TypedDict, total=False):
     """HTTP statuses after which a request is sent again."""
     retry_lost: bool
     """Whether a request is sent again when its answer was lost on the way; it may be billed twice."""
+    deadline: float | None
+    """Seconds for the whole call, everything included: token, waits, retries, the body or the stream to its end. When
+    they have passed, `APITimeoutError` is raised, inside a stream `StreamInterruptedError`. None for no limit."""
+    on_retry: Callable[[RetryInfo], object] | None
+    """Called before a request is sent again; on an `AsyncClient` it may be a coroutine function."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Literal, overload
+from typing import Literal, TypeVar, overload
 
 from typing_extensions import Unpack
 
 from ..._accumulate import ChatCompletionAccumulator
-from ..._request import Hidden, chat_completion_call, hide_authorization
-from ..._response import ChunkReader
+from ..._calls import chat_completion_call
+from ..._headers import Hidden
+from ..._parse import PARSED, parsed
+from ..._schema import structure_of
+from ...errors import GigaChatError
 from ...types import ChatCompletion, ChatCompletionChunk
-from ...types.chat_params import ChatCompletionCreateParams
+from ...types.chat_params import ChatCompletionCreateParams, ChatCompletionParseParams
+from ...types.chat_parsed import ParsedChatCompletion
+from ..completion_stream import AsyncCompletionStream
 from ..session import AsyncSession
-from ..streaming import AsyncStream
+from ..streaming import AsyncStream, async_open_stream
+
+T = TypeVar("T")
 
 
 class AsyncChat:
@@ -77,8 +83,86 @@ class AsyncCompletions:
         del params  # headers among them may hold secrets, and a traceback with locals would show them
         call = chat_completion_call(given, stream=stream, default_model=session.config.model)
         if not call.stream:
-            return await session.transport.request(call, ChatCompletion, session.tokens)
-        answer = await session.transport.exchange(call, session.tokens)
-        hide = partial(hide_authorization, headers=answer.sent)
-        reader = ChunkReader(ChatCompletionChunk, ChatCompletionAccumulator(), answer.request, answer.response, hide)
-        return AsyncStream(answer, reader, session)
+            return await session.request(call, ChatCompletion)
+        return await async_open_stream(session, call, ChatCompletionChunk, ChatCompletionAccumulator())
+
+    def stream(
+        self, **params: Unpack[ChatCompletionCreateParams]
+    ) -> AsyncCompletionStream[ChatCompletionChunk, ChatCompletion]:
+        """Ask the model, and read its answer as it arrives, in a block.
+
+        The request is checked at once, and sent when the block is entered.
+
+        Source: `POST /v1/chat/completions`.
+
+        Args:
+            params: What `create(...)` takes but `stream`.
+
+        Returns:
+            An `AsyncCompletionStream`: iterate over it for events or over its `text_stream` for text; `snapshot`,
+            `get_final_completion()` and `get_final_text()` give what they add up to.
+
+        Raises:
+            TypeError: An unknown keyword, or `messages` is missing.
+            InvalidRequestError: An argument cannot be sent; nothing was.
+
+        Example:
+            >>> async with client.chat.completions.stream(messages=messages) as stream:
+            ...     async for text in stream.text_stream:
+            ...         print(text, end="", flush=True)
+            >>> (await stream.get_final_completion()).usage.total_tokens
+            42
+        """
+        session = self._session
+        given = Hidden(params)
+        del params
+        call = chat_completion_call(given, stream=True, default_model=session.config.model, method="stream")
+        return AsyncCompletionStream(session, call, ChatCompletionChunk, ChatCompletionAccumulator())
+
+    async def parse(
+        self, *, response_format: type[T], **params: Unpack[ChatCompletionParseParams]
+    ) -> ParsedChatCompletion[T]:
+        """Ask the model for an answer of a type, and return it as that type.
+
+        The type's JSON Schema is sent as `response_format`, with references written out and `strict` set. A field
+        that may be None and has a default may be missing from the answer. A dialogue that asks for functions as well
+        may be answered by a call: then `parsed` is None.
+
+        Source: `POST /v1/chat/completions`.
+
+        Args:
+            response_format: A pydantic model; a dataclass, a `TypedDict` or any other type that pydantic reads will do.
+            params: What `create(...)` takes but `response_format` and `stream`.
+
+        Returns:
+            A completion whose `.choices[0].message.parsed` is a `response_format`.
+
+        Raises:
+            TypeError: An unknown keyword, or `messages` is missing.
+            InvalidRequestError: An argument cannot be sent, or the type holds itself; nothing was sent.
+            LengthFinishReasonError: The answer was cut by `max_tokens`; `.completion` holds it.
+            ContentFilterError: The service withheld the answer; `.completion` holds what came instead.
+            APIResponseValidationError: The answer is no `response_format`; `.body` holds it.
+            APIStatusError: The service answered with an error; see its subclasses.
+            APIConnectionError: No answer came.
+
+        Example:
+            >>> class Capital(pydantic.BaseModel):
+            ...     city: str
+            ...     population: int
+            >>> completion = await client.chat.completions.parse(
+            ...     messages=[{"role": "user", "content": "Столица Франции?"}], response_format=Capital
+            ... )
+            >>> completion.choices[0].message.parsed.city
+            'Париж'
+        """
+        session = self._session
+        given = Hidden(params)
+        del params
+        structure = structure_of(response_format)
+        given["response_format"] = structure.response_format
+        call = chat_completion_call(given, stream=False, default_model=session.config.model, method="parse")
+        result = parsed(await session.request(call, PARSED), structure)
+        if isinstance(result, GigaChatError):
+            raise result
+        return result

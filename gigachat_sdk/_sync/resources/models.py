@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing_extensions import Unpack
 
-from ..._request import OPTION_NAMES, Call, Hidden, quoted, take_options
-from ..._retry import CallKind
+from ..._headers import Hidden
+from ..._request import get_call, quoted
 from ...types import Model, ModelList, RequestOptions
 from ..session import Session
 
@@ -35,8 +35,7 @@ class Models:
         """
         given = Hidden(options)
         del options  # headers among them may hold secrets, and a traceback with locals would show them
-        call = Call("GET", "/models", CallKind.READ, options=take_options(given, OPTION_NAMES, "list"))
-        return self._session.transport.request(call, ModelList, self._session.tokens)
+        return self._session.request(get_call("list", "/models", given), ModelList)
 
     def retrieve(self, model: str, **options: Unpack[RequestOptions]) -> Model:
         """Return one model.
@@ -57,6 +56,4 @@ class Models:
         """
         given = Hidden(options)
         del options
-        path = f"/models/{quoted(model, 'model')}"
-        call = Call("GET", path, CallKind.READ, options=take_options(given, OPTION_NAMES, "retrieve"))
-        return self._session.transport.request(call, Model, self._session.tokens)
+        return self._session.request(get_call("retrieve", f"/models/{quoted(model, 'model')}", given), Model)
