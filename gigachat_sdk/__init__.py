@@ -7,6 +7,8 @@ with Client() as client:  # GIGACHAT_CREDENTIALS from the environment
     print(completion.choices[0].message.content)
 """
 
+from typing import TYPE_CHECKING
+
 from ._async.auth import (
     AsyncCallableTokenManager,
     AsyncOAuthTokenManager,
@@ -15,8 +17,10 @@ from ._async.auth import (
     AsyncTokenManager,
 )
 from ._async.client import AsyncClient, AsyncClientOptions
+from ._async.completion_stream import AsyncCompletionStream
 from ._async.streaming import AsyncStream
 from ._constants import DEFAULT_AUTH_URL, DEFAULT_BASE_URL, LEGACY_BASE_URL
+from ._context import request_context
 from ._sync.auth import (
     CallableTokenManager,
     OAuthTokenManager,
@@ -25,6 +29,7 @@ from ._sync.auth import (
     TokenManager,
 )
 from ._sync.client import Client, ClientOptions
+from ._sync.completion_stream import CompletionStream
 from ._sync.streaming import Stream
 from ._version import __version__
 from .errors import (
@@ -35,6 +40,7 @@ from .errors import (
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
+    BatchTimeoutError,
     ConfigurationError,
     ContentFilterError,
     GigaChatError,
@@ -59,25 +65,98 @@ from .types import (
     ChatCompletionMessage,
     ChatCompletionRequest,
     FunctionParam,
+    GeneratedFile,
     MessageParam,
     Model,
     ModelList,
 )
+from .types._late import late
 from .types.tokens import AccessToken
+
+if TYPE_CHECKING:
+    from ._async.binary import AsyncBinaryResponse
+    from ._sync.binary import BinaryResponse
+    from .types import (
+        AICheckResult,
+        Assistant,
+        AssistantList,
+        Balance,
+        Batch,
+        BatchList,
+        BatchResult,
+        BatchResults,
+        ConvertedFunctions,
+        Embedding,
+        EmbeddingList,
+        File,
+        FileDeleted,
+        FileList,
+        FilterCheckResult,
+        FunctionDefinition,
+        FunctionValidation,
+        Thread,
+        ThreadCompletion,
+        ThreadCompletionChunk,
+        ThreadList,
+        ThreadMessageList,
+        ThreadRun,
+        TokensCount,
+        TokensCountList,
+    )
+else:
+    __getattr__ = late(
+        __name__,
+        {
+            "._async.binary": ("AsyncBinaryResponse",),
+            "._sync.binary": ("BinaryResponse",),
+            ".types": (
+                "AICheckResult",
+                "Assistant",
+                "AssistantList",
+                "Balance",
+                "Batch",
+                "BatchList",
+                "BatchResult",
+                "BatchResults",
+                "ConvertedFunctions",
+                "Embedding",
+                "EmbeddingList",
+                "File",
+                "FileDeleted",
+                "FileList",
+                "FilterCheckResult",
+                "FunctionDefinition",
+                "FunctionValidation",
+                "Thread",
+                "ThreadCompletion",
+                "ThreadCompletionChunk",
+                "ThreadList",
+                "ThreadMessageList",
+                "ThreadRun",
+                "TokensCount",
+                "TokensCountList",
+            ),
+        },
+    )
 
 __all__ = [
     "DEFAULT_AUTH_URL",
     "DEFAULT_BASE_URL",
     "LEGACY_BASE_URL",
+    "AICheckResult",
     "APIConnectionError",
     "APIError",
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
     "AccessToken",
+    "Assistant",
+    "AssistantList",
+    "AsyncBinaryResponse",
     "AsyncCallableTokenManager",
     "AsyncClient",
     "AsyncClientOptions",
+    "AsyncCompletionStream",
     "AsyncOAuthTokenManager",
     "AsyncPasswordTokenManager",
     "AsyncStaticTokenManager",
@@ -85,6 +164,13 @@ __all__ = [
     "AsyncTokenManager",
     "AuthenticationError",
     "BadRequestError",
+    "Balance",
+    "Batch",
+    "BatchList",
+    "BatchResult",
+    "BatchResults",
+    "BatchTimeoutError",
+    "BinaryResponse",
     "CallableTokenManager",
     "ChatCompletion",
     "ChatCompletionChunk",
@@ -92,9 +178,20 @@ __all__ = [
     "ChatCompletionRequest",
     "Client",
     "ClientOptions",
+    "CompletionStream",
     "ConfigurationError",
     "ContentFilterError",
+    "ConvertedFunctions",
+    "Embedding",
+    "EmbeddingList",
+    "File",
+    "FileDeleted",
+    "FileList",
+    "FilterCheckResult",
+    "FunctionDefinition",
     "FunctionParam",
+    "FunctionValidation",
+    "GeneratedFile",
     "GigaChatError",
     "InternalServerError",
     "InvalidRequestError",
@@ -116,8 +213,17 @@ __all__ = [
     "Stream",
     "StreamError",
     "StreamInterruptedError",
+    "Thread",
+    "ThreadCompletion",
+    "ThreadCompletionChunk",
+    "ThreadList",
+    "ThreadMessageList",
+    "ThreadRun",
     "TokenManager",
     "TokenStore",
+    "TokensCount",
+    "TokensCountList",
     "UnprocessableEntityError",
     "__version__",
+    "request_context",
 ]

@@ -20,6 +20,7 @@ import anyio
 import anyio.to_thread
 import sniffio
 
+from ._deadline import DeadlineError, shortened
 from ._logging import logger
 
 T = TypeVar("T")
@@ -118,8 +119,17 @@ class Lock:
         self._lock = threading.Lock()
 
     def acquire(self, *, wait: bool = True) -> bool:
-        """Take the lock; without `wait` only if it is free now. Return whether it was taken."""
-        return self._lock.acquire(blocking=wait)
+        """Take the lock; without `wait` only if it is free now. Return whether it was taken.
+
+        Raises:
+            DeadlineError: The deadline of the call came first.
+        """
+        if not wait:
+            return self._lock.acquire(blocking=False)
+        seconds = shortened(None)
+        if not self._lock.acquire(timeout=-1 if seconds is None else seconds):
+            raise DeadlineError
+        return True
 
     def release(self) -> None:
         """Give the lock back."""
@@ -144,11 +154,17 @@ class AsyncLock:
         return lock
 
     async def acquire(self, *, wait: bool = True) -> bool:
-        """Take the lock; without `wait` only if it is free now. Return whether it was taken."""
+        """Take the lock; without `wait` only if it is free now. Return whether it was taken.
+
+        Raises:
+            DeadlineError: The deadline of the call came first.
+        """
         lock = self._lock()
         if wait:
-            await lock.acquire()
-            return True
+            with anyio.move_on_after(shortened(None)):
+                await lock.acquire()
+                return True
+            raise DeadlineError
         try:
             lock.acquire_nowait()
         except anyio.WouldBlock:
@@ -186,6 +202,10 @@ class Local(Generic[T]):
             if value is None:
                 value = self._values[name] = make()
             return value
+
+    def values(self) -> list[T]:
+        """Return all values."""
+        return list(self._values.values())
 
     def close(self) -> None:
         """Close all values."""
@@ -229,6 +249,10 @@ class AsyncLocal(Generic[T]):
             guardian = self._guardians[key] = _guard(self._values, self._guardians, key, self._close)
             await guardian.__anext__()  # does not suspend: the generator stops at its first line
         return value
+
+    def values(self) -> list[T]:
+        """Return the values of all loops."""
+        return list(self._values.values())
 
     def _leave_to_parent(self) -> None:
         """After a fork the connections are the parent's: they are neither used nor closed here."""

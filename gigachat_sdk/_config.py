@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,14 +20,19 @@ from ._constants import (
     DEFAULT_MODEL,
     DEFAULT_SCOPE,
     DEFAULT_TIMEOUT,
+    LONGEST_TIME,
+    MAX_EVENT_BYTES,
 )
-from ._request import check_headers, check_query
+from ._headers import check_headers, check_query
+from ._request import check_function, context_headers
 from ._retry import RetryPolicy
 from ._settings import IDENTITY, Arguments, Environment, Settings
 from ._tls import TLSConfig
 from ._token import check_credentials, check_header_value
 from .errors import ConfigurationError, ConfigurationTypeError, MissingCredentialsError
+from .types._narrow import is_sequence
 from .types.http import scrub_url
+from .types.request_options import ContextOptions
 from .types.tokens import AccessToken
 
 _HTTP_PARTS = (
@@ -40,7 +46,6 @@ _HTTP_PARTS = (
     "http2",
 )
 Timeout = httpx.Timeout
-_LONGEST_TIMEOUT = 1_000_000.0  # eleven days; the system counts in milliseconds, and not for ever
 _DEFAULT_TIMEOUT = httpx.Timeout(DEFAULT_TIMEOUT, connect=DEFAULT_CONNECT_TIMEOUT)
 
 
@@ -72,6 +77,7 @@ class ClientConfig:
     auth: AuthConfig
     tls: TLSConfig
     base_url: str = DEFAULT_BASE_URL
+    base_url_v2: str = ""
     auth_url: str = DEFAULT_AUTH_URL
     model: str = DEFAULT_MODEL
     timeout: httpx.Timeout = field(default_factory=lambda: _DEFAULT_TIMEOUT)
@@ -82,6 +88,10 @@ class ClientConfig:
     http_client: Any = None
     default_headers: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"], repr=False)
     default_query: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    ids: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    on_retry: Any = None
+    middleware: tuple[Any, ...] = ()
+    max_event_bytes: int = MAX_EVENT_BYTES
 
     def connects_like(self, other: ClientConfig) -> bool:
         """Say whether clients of both may use the same connections."""
@@ -112,20 +122,27 @@ def resolve(arguments: Arguments, environment: Environment, *, is_async: bool) -
     base_url = settings.address("base_url", DEFAULT_BASE_URL)
     auth_url = settings.address("auth_url", DEFAULT_AUTH_URL, is_endpoint=True)
     proxy = None if http_client is not None else settings.proxy()
+    base_url_v2 = settings.address("base_url_v2", v2_address(base_url))
     is_tls_used = "https" in (
         urlsplit(base_url).scheme,
+        urlsplit(base_url_v2).scheme,
         urlsplit(auth_url).scheme,
         urlsplit(proxy.get_secret_value()).scheme if proxy else "",
     )
     tls = TLSConfig() if http_client is not None else _tls(settings, is_used=is_tls_used)
+    default_headers = check_headers("default_headers", arguments.get("default_headers"), ConfigurationTypeError)
     return ClientConfig(
         auth=_auth(
             settings,
-            has_certificate=tls.cert_file is not None or tls.ssl_context is not None or http_client is not None,
+            has_other_way=tls.cert_file is not None
+            or tls.ssl_context is not None
+            or http_client is not None
+            or any(name.lower() == "authorization" for name in default_headers),
             is_async=is_async,
         ),
         tls=tls,
         base_url=base_url,
+        base_url_v2=base_url_v2,
         auth_url=auth_url,
         model=settings.text("model") or DEFAULT_MODEL,
         timeout=_timeout(settings, http_client),
@@ -134,9 +151,26 @@ def resolve(arguments: Arguments, environment: Environment, *, is_async: bool) -
         http2=settings.http2(),
         token_store=_token_store(arguments.get("token_store")),
         http_client=http_client,
-        default_headers=check_headers("default_headers", arguments.get("default_headers"), ConfigurationTypeError),
+        default_headers=default_headers,
         default_query=check_query("default_query", arguments.get("default_query"), ConfigurationTypeError),
+        ids=context_headers(
+            {name: arguments.get(name) for name in ContextOptions.__annotations__}, ConfigurationTypeError
+        ),
+        on_retry=check_function("on_retry", arguments.get("on_retry"), ConfigurationTypeError),
+        middleware=_middleware(arguments.get("middleware")),
+        max_event_bytes=_max_event_bytes(arguments.get("max_event_bytes")),
     )
+
+
+def v2_address(base_url: str) -> str:
+    """Return the address of the v2 contract beside an address of v1.
+
+    Example:
+        >>> v2_address("https://api.giga.chat/v1"), v2_address("https://gateway.example/gigachat")
+        ('https://api.giga.chat/v2', 'https://gateway.example/gigachat/v2')
+    """
+    head, _, last = base_url.rpartition("/")
+    return f"{head if re.fullmatch(r'v[0-9]+', last) else base_url}/v2"
 
 
 def _http_client(arguments: Arguments, *, is_async: bool) -> Any:
@@ -182,7 +216,7 @@ def _tls(settings: Settings, *, is_used: bool) -> TLSConfig:
     raise ConfigurationError(f"{settings.name_of(name)}:{trouble}")
 
 
-def _auth(settings: Settings, *, has_certificate: bool, is_async: bool) -> AuthConfig:
+def _auth(settings: Settings, *, has_other_way: bool, is_async: bool) -> AuthConfig:
     given = [name for name in IDENTITY if settings.is_given(name)]
     if given:
         settings = Settings(
@@ -215,7 +249,7 @@ def _auth(settings: Settings, *, has_certificate: bool, is_async: bool) -> AuthC
         if ":" in user:
             raise ConfigurationError(f"{settings.name_of('user')}: a user name cannot hold a colon (RFC 7617)")
         return AuthConfig(access_token=token, user=user, password=password, scope=scope)
-    if token is None and not has_certificate:
+    if token is None and not has_other_way:
         raise MissingCredentialsError(
             "nothing says who you are: pass credentials= (the authorization key of your account), access_token=, "
             "user= with password=, token_manager= or a client certificate (cert_file=), or set GIGACHAT_CREDENTIALS "
@@ -256,6 +290,29 @@ def _token_store(store: Any) -> Any:
     return store
 
 
+def _deadline(settings: Settings) -> Any:
+    given = settings.arguments.get("deadline")
+    return settings.number("deadline", float) if given is None else given
+
+
+def _middleware(given: Any) -> tuple[Any, ...]:
+    if given is None:
+        return ()
+    if not is_sequence(given):
+        raise ConfigurationTypeError(f"middleware: expected a list of functions, got {type(given).__name__}")
+    return tuple(check_function("middleware", one, ConfigurationTypeError) for one in given)
+
+
+def _max_event_bytes(given: Any) -> int:
+    if given is None:
+        return MAX_EVENT_BYTES
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise ConfigurationTypeError(f"max_event_bytes: expected a number of bytes, got {type(given).__name__}")
+    if given < 1:
+        raise ConfigurationError(f"max_event_bytes: give a number over 0, not {given}")
+    return given
+
+
 def _timeout(settings: Settings, http_client: Any) -> httpx.Timeout:
     value = settings.arguments.get("timeout")
     if value is None and "timeout" in settings.arguments:
@@ -283,12 +340,12 @@ def check_timeout(
     if isinstance(value, httpx.Timeout):
         for phase, seconds in value.as_dict().items():
             limit: Any = seconds
-            if limit is not None and (not isinstance(limit, int | float) or not 0 < limit <= _LONGEST_TIMEOUT):
+            if limit is not None and (not isinstance(limit, int | float) or not 0 < limit <= LONGEST_TIME):
                 raise kind(f"{name}: {limit!r} is no time to wait ({phase}); give seconds over 0, or None for no limit")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise type_kind(f"{name}: expected seconds or an httpx.Timeout, got {type(value).__name__}")
-    if not 0 < value <= _LONGEST_TIMEOUT:
+    if not 0 < value <= LONGEST_TIME:
         raise kind(f"{name}: {value!r} is no time to wait; give seconds over 0, or None for no limit")
     # Reaching a host takes seconds at most, however long its answer may take.
     return httpx.Timeout(value, connect=min(float(value), DEFAULT_CONNECT_TIMEOUT))
@@ -307,5 +364,6 @@ def _retry(settings: Settings) -> RetryPolicy:
         max_retries=settings.number("max_retries", int),
         retry_statuses=settings.arguments.get("retry_statuses"),
         retry_lost=settings.arguments.get("retry_lost"),
+        deadline=_deadline(settings),
         name_of=settings.name_of,
     )

@@ -14,6 +14,7 @@ DEFAULT_MODEL: Final = "GigaChat"
 # Time, in seconds.
 DEFAULT_TIMEOUT: Final = 120.0
 DEFAULT_CONNECT_TIMEOUT: Final = 10.0
+LONGEST_TIME: Final = 1_000_000.0  # eleven days; the system counts in milliseconds, and not for ever
 AUTH_READ_TIMEOUT: Final = 30.0  # a token call is short; a hanging one must not hold every caller for two minutes
 EARLY_REFRESH: Final = 60.0  # before its expiry a token is renewed by one caller while the others go on with it
 EXPIRY_MARGIN: Final = 5.0  # a token that ends sooner than this is not sent: it may end on its way
@@ -33,6 +34,16 @@ MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
 SECRET_HEADERS: Final = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "x-auth-token"}
 )
+# Keywords that name a request's origin, and the header fields they are sent in.
+CONTEXT_HEADERS: Final = {
+    "client_id": "X-Client-ID",
+    "request_id": "X-Request-ID",
+    "session_id": "X-Session-ID",
+    "service_id": "X-Service-ID",
+    "operation_id": "X-Operation-ID",
+    "trace_id": "X-Trace-ID",
+    "agent_id": "X-Agent-ID",
+}
 HIDDEN: Final = "[hidden]"
 
 ENVIRONMENT_PREFIX: Final = "GIGACHAT_"

@@ -120,13 +120,18 @@ class EventDecoder:
             raise EventTooLargeError(f"an event of the stream is larger than {self._limit} bytes")
 
     def _take_simple(self, piece: bytes, events: list[Event]) -> bytes:
-        """Take whole events of one `data:` line each, nearly all there are; return what is left for the full rules."""
+        """Take whole events of one `data:` line each, nearly all there are; return what is left for the full rules.
+
+        One `event:` line may stand before it, as in every event of the v2 contract.
+        """
         start = 0
         while (end := piece.find(b"\n\n", start)) >= 0:
-            is_simple = piece.startswith(b"data: ", start) and piece.find(b"\n", start, end) < 0
+            data = piece.find(b"\n", start) + 1 if piece.startswith(b"event: ", start) else start
+            is_simple = piece.startswith(b"data: ", data) and piece.find(b"\n", data, end) < 0
             if not is_simple or end - start > self._limit:
                 break
-            events.append(_event(Event, ("", piece[start + 6 : end])))
+            name = "" if data == start else _name(piece[start + 7 : data - 1].decode("utf-8", "replace"))
+            events.append(_event(Event, (name, piece[data + 6 : end])))
             start = end + 2
         return piece[start:]
 
@@ -148,10 +153,17 @@ class EventDecoder:
         if len(block) == 1 and block[0].startswith(b"data:"):
             data = block[0][6 if block[0].startswith(b"data: ") else 5 :]
             return Event("", data)
+        if len(block) == 2 and block[0].startswith(b"event: ") and block[1].startswith(b"data: "):
+            return Event(_name(block[0][7:].decode("utf-8", "replace")), block[1][6:])
         return self._decode(block) if has_data else None
 
     def _decode(self, block: list[bytes]) -> Event:
         for line in block:
             self._fields.decode(line.decode("utf-8", "replace"))
         event: Any = self._fields.decode("")  # there is one: the block has data
-        return Event("" if event.event == "message" else event.event, event.data.encode())  # "message" is no name
+        return Event(_name(event.event), event.data.encode())
+
+
+def _name(given: str) -> str:
+    """Return an event's name; "message" stands for none."""
+    return "" if given == "message" else given

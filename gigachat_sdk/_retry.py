@@ -7,6 +7,8 @@
 | sent, and the answer lost on the way                | yes  | if `retry_lost` | no           |
 | anything after the head of a stream                 | no   | no         | no                |
 
+A body that was read from a source and cannot be rewound is never sent again.
+
 "Read" are GETs; "repeatable" are calls that leave nothing behind (chat, embeddings, counting, checks): sent twice they
 may be billed twice.
 """
@@ -22,6 +24,7 @@ from typing import Any
 
 from ._constants import (
     DEFAULT_MAX_RETRIES,
+    LONGEST_TIME,
     RETRY_AFTER_LIMIT,
     RETRY_FIRST_DELAY,
     RETRY_MAX_DELAY,
@@ -55,11 +58,13 @@ class RetryPolicy:
         max_retries: How often a failed request is sent again; 0 for never.
         retry_statuses: HTTP statuses after which a request is sent again.
         retry_lost: Whether a repeatable request is sent again when its answer was lost.
+        deadline: Seconds for the whole call, waits included; None for no limit.
     """
 
     max_retries: int = DEFAULT_MAX_RETRIES
     retry_statuses: frozenset[int] = RETRY_STATUSES
     retry_lost: bool = True
+    deadline: float | None = None
 
     def override(
         self,
@@ -69,6 +74,7 @@ class RetryPolicy:
         max_retries: Any = None,
         retry_statuses: Any = None,
         retry_lost: Any = None,
+        deadline: Any = None,
         name_of: Callable[[str], str] = str,
     ) -> RetryPolicy:
         """Return this policy with the given settings on top; None leaves one as it is.
@@ -79,6 +85,7 @@ class RetryPolicy:
             max_retries: See the class.
             retry_statuses: Any collection of statuses.
             retry_lost: See the class.
+            deadline: See the class.
             name_of: Says how the user wrote a setting, for messages.
         """
         changes: dict[str, Any] = {}
@@ -99,6 +106,12 @@ class RetryPolicy:
             if not isinstance(retry_lost, bool):
                 raise type_error(f"retry_lost: expected True or False, got {type(retry_lost).__name__}")
             changes["retry_lost"] = retry_lost
+        if deadline is not None:
+            if isinstance(deadline, bool) or not isinstance(deadline, int | float):
+                raise type_error(f"deadline: expected seconds, got {type(deadline).__name__}")
+            if not 0 < deadline <= LONGEST_TIME:
+                raise error(f"{name_of('deadline')}: {deadline!r} is no time for a call; give seconds over 0")
+            changes["deadline"] = float(deadline)
         return replace(self, **changes) if changes else self
 
 
@@ -110,6 +123,8 @@ def decide(
     outcome: Outcome,
     status: int | None = None,
     retry_after: float | None = None,
+    can_resend: bool = True,
+    remaining: float | None = None,
     jitter: float,
 ) -> float | None:
     """Return the seconds to wait before the request is sent again, or None to raise its error.
@@ -121,14 +136,18 @@ def decide(
         outcome: How far the attempt got.
         status: The HTTP status, for `Outcome.ANSWERED`.
         retry_after: Seconds the service asks to wait.
+        can_resend: Whether the body can be sent again; a source that was read and cannot be rewound cannot.
+        remaining: Seconds until the call's deadline, before which a retry must begin; None where there is none.
         jitter: A random number of 0 to 1, so that many clients do not come back at once.
     """
-    if retries_taken >= policy.max_retries or not _may_repeat(policy, kind, outcome, status):
+    if not can_resend or retries_taken >= policy.max_retries or not _may_repeat(policy, kind, outcome, status):
         return None
+    delay: float = min(RETRY_FIRST_DELAY * 2.0 ** min(retries_taken, 10), RETRY_MAX_DELAY) * (0.75 + 0.25 * jitter)
     if retry_after is not None:
-        return retry_after if retry_after <= RETRY_AFTER_LIMIT else None
-    delay: float = min(RETRY_FIRST_DELAY * 2.0 ** min(retries_taken, 10), RETRY_MAX_DELAY)
-    return delay * (0.75 + 0.25 * jitter)
+        if retry_after > RETRY_AFTER_LIMIT:
+            return None
+        delay = retry_after
+    return None if remaining is not None and delay >= remaining else delay
 
 
 def _may_repeat(policy: RetryPolicy, kind: CallKind, outcome: Outcome, status: int | None) -> bool:

@@ -7,6 +7,7 @@
     ├── LengthFinishReasonError                    an answer was cut by max_tokens, where a whole one was needed
     ├── ContentFilterError                         an answer was withheld by the service's filter
     ├── LimiterTimeoutError (also TimeoutError)    no slot of a limiter became free in time
+    ├── BatchTimeoutError (also TimeoutError)      a batch was not over when the wait for it was
     └── APIError                                   from talking to the service
         ├── APIConnectionError                     no answer came: not reached, or lost on the way
         │   └── APITimeoutError                    ... because time ran out
@@ -32,16 +33,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
 from ._constants import KNOWN_SCOPES
+from .types._base import ResponseModel
 from .types._narrow import is_mapping, is_sequence
 from .types.chat_completion import ChatCompletion
 from .types.http import RequestInfo, ResponseInfo, scrub_url
 
+if TYPE_CHECKING:
+    from .types.batches import Batch
+
 PartialT = TypeVar("PartialT", default=ChatCompletion)
+CompletionT = TypeVar("CompletionT", bound=ResponseModel, default=ChatCompletion)
 
 
 class GigaChatError(Exception):
@@ -243,22 +249,22 @@ class StreamInterruptedError(StreamError[PartialT]):
     """A stream ended before the service said so. What had arrived is kept; nothing is asked again."""
 
 
-class _CompletionError(GigaChatError):
+class _CompletionError(GigaChatError, Generic[CompletionT]):
     """An answer came, and its content is not what was needed."""
 
     def __init__(
         self,
         message: str,
         *,
-        completion: ChatCompletion,
+        completion: CompletionT,
         request: RequestInfo | None = None,
         response: ResponseInfo | None = None,
     ) -> None:
         super().__init__(message, request=request, response=response or completion.response)
-        self.completion = completion
+        self.completion: CompletionT = completion
 
 
-class LengthFinishReasonError(_CompletionError):
+class LengthFinishReasonError(_CompletionError[CompletionT]):
     """The answer was cut by `max_tokens`, where a whole one was needed (a structured answer is no JSON then).
 
     Attributes:
@@ -266,7 +272,7 @@ class LengthFinishReasonError(_CompletionError):
     """
 
 
-class ContentFilterError(_CompletionError):
+class ContentFilterError(_CompletionError[CompletionT]):
     """The service withheld the answer (`finish_reason` is `"blacklist"`), where one was needed.
 
     Attributes:
@@ -276,6 +282,18 @@ class ContentFilterError(_CompletionError):
 
 class LimiterTimeoutError(GigaChatError, TimeoutError):
     """No slot of a concurrency limiter became free in time; nothing was sent."""
+
+
+class BatchTimeoutError(GigaChatError, TimeoutError):
+    """A batch was not over when the wait for it was; it goes on at the service, and can be waited for again.
+
+    Attributes:
+        batch: The batch as it was last seen.
+    """
+
+    def __init__(self, message: str, *, batch: Batch) -> None:
+        super().__init__(message, response=batch.response)
+        self.batch = batch
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {
@@ -410,6 +428,7 @@ __all__ = [
     "APITimeoutError",
     "AuthenticationError",
     "BadRequestError",
+    "BatchTimeoutError",
     "ConfigurationError",
     "ConfigurationTypeError",
     "ContentFilterError",

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from pydantic import SecretStr
 from typing_extensions import Unpack
 
+from .._calls import oauth_call, password_call
 from .._concurrency import async_call
 from .._config import ClientConfig, resolve
 from .._constants import (
@@ -17,8 +18,9 @@ from .._constants import (
     LEGACY_BASE_URL,
     REFRESH_PAUSE,
 )
+from .._deadline import current_deadline
 from .._logging import logger
-from .._request import Call, oauth_call, password_call
+from .._request import Call
 from .._settings import Arguments, Environment, check_address, check_names
 from .._token import (
     Freshness,
@@ -176,6 +178,9 @@ class _AsyncRenewingTokenManager:
         try:
             answer = await self._transport.request(self._call, TokenAnswer, None)
         except APIError as error:
+            deadline = current_deadline()
+            if deadline is not None and deadline.remaining <= 0:
+                raise  # that this caller's time is up is nothing that concerns the others
             shared.count += 1
             shared.error = error.copy()
             if token is None or freshness(token, self._clock()) is Freshness.EXPIRED:

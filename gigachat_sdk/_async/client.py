@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from typing_extensions import Self, Unpack
@@ -15,12 +15,26 @@ from .._settings import Arguments, Environment, check_names
 from ..errors import ConfigurationError
 from ..types.client_options import BaseClientOptions
 from ..types.http import scrub_url
+from ..types.middleware import AsyncMiddleware
 from .auth import AsyncTokenManager, manager_for
 from .http import AsyncHTTP
 from .resources.chat import AsyncChat
-from .resources.models import AsyncModels
 from .session import AsyncSession
 from .transport import AsyncTransport
+from .unknown import AsyncUnknownCalls
+
+if TYPE_CHECKING:
+    from .resources.assistants import AsyncAssistants
+    from .resources.balance import AsyncBalances
+    from .resources.batches import AsyncBatches
+    from .resources.checks import AsyncAI, AsyncFilter
+    from .resources.embeddings import AsyncEmbeddings
+    from .resources.files import AsyncFiles
+    from .resources.functions import AsyncFunctions
+    from .resources.models import AsyncModels
+    from .resources.threads import AsyncThreads
+    from .resources.tokens import AsyncTokens
+    from .resources.v2 import AsyncV2
 
 
 class AsyncClientOptions(BaseClientOptions, total=False):
@@ -30,12 +44,14 @@ class AsyncClientOptions(BaseClientOptions, total=False):
     """Where tokens come from, instead of the ways above."""
     http_client: httpx.AsyncClient | None
     """A configured HTTP client, used for everything and closed by whoever made it."""
+    middleware: Sequence[AsyncMiddleware] | None
+    """Functions around each attempt, the first one outermost; see `AsyncMiddleware`."""
 
 
 _NAMES = frozenset(name for kind in AsyncClientOptions.__mro__ for name in getattr(kind, "__annotations__", {}))
 
 
-class AsyncClient:
+class AsyncClient(AsyncUnknownCalls):
     """A client of GigaChat. Safe to share.
 
     Settings come from the arguments, else from `GIGACHAT_<NAME>` variables of the environment, else from the defaults.
@@ -89,12 +105,96 @@ class AsyncClient:
     @cached_property
     def models(self) -> AsyncModels:
         """The models that the account may use."""
+        from .resources.models import AsyncModels
+
         return AsyncModels(self._session)
+
+    @cached_property
+    def embeddings(self) -> AsyncEmbeddings:
+        """Vectors of texts."""
+        from .resources.embeddings import AsyncEmbeddings
+
+        return AsyncEmbeddings(self._session)
+
+    @cached_property
+    def tokens(self) -> AsyncTokens:
+        """How many tokens texts have: `client.tokens.count(...)`."""
+        from .resources.tokens import AsyncTokens
+
+        return AsyncTokens(self._session)
+
+    @cached_property
+    def functions(self) -> AsyncFunctions:
+        """Descriptions of functions: made from OpenAPI, and held against the rules of the service."""
+        from .resources.functions import AsyncFunctions
+
+        return AsyncFunctions(self._session)
+
+    @cached_property
+    def files(self) -> AsyncFiles:
+        """Files that the service keeps: uploads, downloads."""
+        from .resources.files import AsyncFiles
+
+        return AsyncFiles(self._session)
+
+    @cached_property
+    def batches(self) -> AsyncBatches:
+        """Requests that need no answer at once."""
+        from .resources.batches import AsyncBatches
+
+        return AsyncBatches(self._session)
+
+    @cached_property
+    def balance(self) -> AsyncBalances:
+        """What is left of the account's packages."""
+        from .resources.balance import AsyncBalances
+
+        return AsyncBalances(self._session)
+
+    @cached_property
+    def ai(self) -> AsyncAI:
+        """Whether a text was written by a model: `client.ai.check(...)`."""
+        from .resources.checks import AsyncAI
+
+        return AsyncAI(self._session)
+
+    @cached_property
+    def filter(self) -> AsyncFilter:
+        """Whether the service's filter would stop a dialogue: `client.filter.check(...)`."""
+        from .resources.checks import AsyncFilter
+
+        return AsyncFilter(self._session)
+
+    @cached_property
+    def assistants(self) -> AsyncAssistants:
+        """Models with instructions, files and functions of their own, kept by the service."""
+        from .resources.assistants import AsyncAssistants
+
+        return AsyncAssistants(self._session)
+
+    @cached_property
+    def threads(self) -> AsyncThreads:
+        """Dialogues kept by the service."""
+        from .resources.threads import AsyncThreads
+
+        return AsyncThreads(self._session)
+
+    @cached_property
+    def v2(self) -> AsyncV2:
+        """The v2 contract: `client.v2.chat.completions.create(...)`."""
+        from .resources.v2 import AsyncV2
+
+        return AsyncV2(self._session)
 
     @property
     def base_url(self) -> str:
         """Address of the API."""
         return self._session.config.base_url
+
+    @property
+    def base_url_v2(self) -> str:
+        """Address of the v2 contract."""
+        return self._session.config.base_url_v2
 
     @property
     def auth_url(self) -> str:
@@ -168,7 +268,9 @@ class AsyncClient:
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the configuration and no secret: the copy takes credentials from its environment."""
         arguments = self._arguments
-        parts = sorted(arguments.names() & {"token_manager", "http_client", "ssl_context", "token_store"})
+        parts = sorted(
+            arguments.names() & {"token_manager", "http_client", "ssl_context", "token_store", "middleware", "on_retry"}
+        )
         if parts:
             raise ConfigurationError(
                 f"this client cannot be pickled: {', '.join(parts)} belongs to this process; make a client in the "

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from typing_extensions import Self
 
+from .._accumulate import Accumulator
 from .._concurrency import async_when_dropped
 from .._events import Event, EventDecoder, EventTooLargeError
+from .._failures import Failure
+from .._headers import hide_authorization
+from .._request import Call
 from .._response import ChunkReader
 from ..errors import StreamError
 from ..types._base import ResponseModel
 from ..types.http import ResponseInfo
-from .http import AsyncFailure
 from .session import AsyncSession
 from .transport import AsyncAnswer
 
@@ -41,7 +46,7 @@ class AsyncStream(Generic[ChunkT]):
         self._answer = answer
         self._session = session  # keeps the connections open, should the client be gone before its stream is read
         self._reader = reader
-        self._decoder = EventDecoder()
+        self._decoder = EventDecoder(session.config.max_event_bytes)
         self._events: deque[Event] = deque()
         self._is_closed = False
         self._next_piece = answer.http.next_piece
@@ -62,31 +67,37 @@ class AsyncStream(Generic[ChunkT]):
         """Whether the stream was closed, or read to its end."""
         return self._is_closed
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the end of the answer has been read."""
+        return self._reader.is_done
+
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ChunkT:
-        events, read = self._events, self._reader.read
+        events, reader = self._events, self._reader
         while not self._is_closed:
-            while events:
-                result = read(events.popleft())
-                if result is not None:
-                    if isinstance(result, Exception):
-                        await self.aclose()
-                        raise result
-                    return result
-                if self._reader.is_done:
-                    self._is_closed = True
-                    self._watch.detach()
-                    await self._answer.http.finish()
-                    raise StopAsyncIteration
+            if reader.is_done:
+                self._is_closed = True
+                self._watch.detach()
+                await self._answer.http.finish()
+                break
+            if events:
+                result = reader.read(events.popleft())
+                if result is None:
+                    continue
+                if isinstance(result, Exception):
+                    await self.aclose()
+                    raise result
+                return result
             try:
                 piece = await self._next_piece()
                 events.extend(self._decoder.finish() if piece is None else self._decoder.feed(piece))
                 if piece is not None or events:
                     continue
                 error: StreamError[Any] = self._reader.interrupted(self._reason("the service closed the connection"))
-            except (AsyncFailure, EventTooLargeError) as failure:
+            except (Failure, EventTooLargeError) as failure:
                 if self.is_closed:  # by another thread or task
                     break
                 error = self._error(failure)
@@ -94,8 +105,8 @@ class AsyncStream(Generic[ChunkT]):
             raise error
         raise StopAsyncIteration
 
-    def _error(self, failure: AsyncFailure | EventTooLargeError) -> StreamError[Any]:
-        if isinstance(failure, AsyncFailure):
+    def _error(self, failure: Failure | EventTooLargeError) -> StreamError[Any]:
+        if isinstance(failure, Failure):
             return self._reader.interrupted(self._reason(failure.error.message))
         return self._reader.unreadable(str(failure))
 
@@ -121,3 +132,16 @@ class AsyncStream(Generic[ChunkT]):
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "open"
         return f"<{type(self).__name__} {state}, request id {self.request_id}>"
+
+
+async def async_open_stream(
+    session: AsyncSession,
+    call: Call,
+    model: type[ChunkT],
+    accumulator: Accumulator[ChunkT],
+    reader: Callable[..., ChunkReader[ChunkT]] = ChunkReader,
+) -> AsyncStream[ChunkT]:
+    """Send a call that asks for a stream, and return when its head has arrived (internal)."""
+    answer = await session.exchange(call)
+    hide = partial(hide_authorization, headers=answer.sent)
+    return AsyncStream(answer, reader(model, accumulator, answer.request, answer.response, hide), session)

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from pydantic import SecretStr
 from typing_extensions import Unpack
 
+from .._calls import oauth_call, password_call
 from .._concurrency import call
 from .._config import ClientConfig, resolve
 from .._constants import (
@@ -18,8 +19,9 @@ from .._constants import (
     LEGACY_BASE_URL,
     REFRESH_PAUSE,
 )
+from .._deadline import current_deadline
 from .._logging import logger
-from .._request import Call, oauth_call, password_call
+from .._request import Call
 from .._settings import Arguments, Environment, check_address, check_names
 from .._token import (
     Freshness,
@@ -177,6 +179,9 @@ class _RenewingTokenManager:
         try:
             answer = self._transport.request(self._call, TokenAnswer, None)
         except APIError as error:
+            deadline = current_deadline()
+            if deadline is not None and deadline.remaining <= 0:
+                raise  # that this caller's time is up is nothing that concerns the others
             shared.count += 1
             shared.error = error.copy()
             if token is None or freshness(token, self._clock()) is Freshness.EXPIRED:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from typing_extensions import Self, Unpack
@@ -16,12 +16,26 @@ from .._settings import Arguments, Environment, check_names
 from ..errors import ConfigurationError
 from ..types.client_options import BaseClientOptions
 from ..types.http import scrub_url
+from ..types.middleware import Middleware
 from .auth import TokenManager, manager_for
 from .http import HTTP
 from .resources.chat import Chat
-from .resources.models import Models
 from .session import Session
 from .transport import Transport
+from .unknown import UnknownCalls
+
+if TYPE_CHECKING:
+    from .resources.assistants import Assistants
+    from .resources.balance import Balances
+    from .resources.batches import Batches
+    from .resources.checks import AI, Filter
+    from .resources.embeddings import Embeddings
+    from .resources.files import Files
+    from .resources.functions import Functions
+    from .resources.models import Models
+    from .resources.threads import Threads
+    from .resources.tokens import Tokens
+    from .resources.v2 import V2
 
 
 class ClientOptions(BaseClientOptions, total=False):
@@ -31,12 +45,14 @@ class ClientOptions(BaseClientOptions, total=False):
     """Where tokens come from, instead of the ways above."""
     http_client: httpx.Client | None
     """A configured HTTP client, used for everything and closed by whoever made it."""
+    middleware: Sequence[Middleware] | None
+    """Functions around each attempt, the first one outermost; see `Middleware`."""
 
 
 _NAMES = frozenset(name for kind in ClientOptions.__mro__ for name in getattr(kind, "__annotations__", {}))
 
 
-class Client:
+class Client(UnknownCalls):
     """A client of GigaChat. Safe to share.
 
     Settings come from the arguments, else from `GIGACHAT_<NAME>` variables of the environment, else from the defaults.
@@ -90,12 +106,96 @@ class Client:
     @cached_property
     def models(self) -> Models:
         """The models that the account may use."""
+        from .resources.models import Models
+
         return Models(self._session)
+
+    @cached_property
+    def embeddings(self) -> Embeddings:
+        """Vectors of texts."""
+        from .resources.embeddings import Embeddings
+
+        return Embeddings(self._session)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """How many tokens texts have: `client.tokens.count(...)`."""
+        from .resources.tokens import Tokens
+
+        return Tokens(self._session)
+
+    @cached_property
+    def functions(self) -> Functions:
+        """Descriptions of functions: made from OpenAPI, and held against the rules of the service."""
+        from .resources.functions import Functions
+
+        return Functions(self._session)
+
+    @cached_property
+    def files(self) -> Files:
+        """Files that the service keeps: uploads, downloads."""
+        from .resources.files import Files
+
+        return Files(self._session)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Requests that need no answer at once."""
+        from .resources.batches import Batches
+
+        return Batches(self._session)
+
+    @cached_property
+    def balance(self) -> Balances:
+        """What is left of the account's packages."""
+        from .resources.balance import Balances
+
+        return Balances(self._session)
+
+    @cached_property
+    def ai(self) -> AI:
+        """Whether a text was written by a model: `client.ai.check(...)`."""
+        from .resources.checks import AI
+
+        return AI(self._session)
+
+    @cached_property
+    def filter(self) -> Filter:
+        """Whether the service's filter would stop a dialogue: `client.filter.check(...)`."""
+        from .resources.checks import Filter
+
+        return Filter(self._session)
+
+    @cached_property
+    def assistants(self) -> Assistants:
+        """Models with instructions, files and functions of their own, kept by the service."""
+        from .resources.assistants import Assistants
+
+        return Assistants(self._session)
+
+    @cached_property
+    def threads(self) -> Threads:
+        """Dialogues kept by the service."""
+        from .resources.threads import Threads
+
+        return Threads(self._session)
+
+    @cached_property
+    def v2(self) -> V2:
+        """The v2 contract: `client.v2.chat.completions.create(...)`."""
+        from .resources.v2 import V2
+
+        return V2(self._session)
 
     @property
     def base_url(self) -> str:
         """Address of the API."""
         return self._session.config.base_url
+
+    @property
+    def base_url_v2(self) -> str:
+        """Address of the v2 contract."""
+        return self._session.config.base_url_v2
 
     @property
     def auth_url(self) -> str:
@@ -169,7 +269,9 @@ class Client:
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the configuration and no secret: the copy takes credentials from its environment."""
         arguments = self._arguments
-        parts = sorted(arguments.names() & {"token_manager", "http_client", "ssl_context", "token_store"})
+        parts = sorted(
+            arguments.names() & {"token_manager", "http_client", "ssl_context", "token_store", "middleware", "on_retry"}
+        )
         if parts:
             raise ConfigurationError(
                 f"this client cannot be pickled: {', '.join(parts)} belongs to this process; make a client in the "

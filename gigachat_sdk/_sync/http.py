@@ -7,92 +7,52 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache, partial
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
 import httpx
 
+from .._body import Body
 from .._concurrency import Local, begin, finish_soon, in_thread, interrupt
 from .._config import ClientConfig
 from .._constants import BODY_END_WAIT
+from .._deadline import Deadline, DeadlineError, current_deadline, running, shortened
+from .._failures import Failure, failure_of, is_of_the_network
 from .._logging import guard_http2_logging
 from .._retry import Outcome
-from .._tls import TLSConfig, cached_context, refused_certificate_message, ssl_context
-from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, InvalidRequestError
+from .._tls import TLSConfig, cached_context, ssl_context
+from ..errors import APITimeoutError, ConfigurationError, InvalidRequestError
 from ..types.http import Headers
+from .bodies import BytesBody, RawBody, SourceBody
+from .pool import Pool
+
+if TYPE_CHECKING:
+    from .network import Sockets
 
 # A pool of httpcore closes idle connections above its keep-alive limit, and its work grows with their number squared.
 # So a pool serves few requests at a time, and more in flight open further pools. An idle connection is kept for less
 # than the 15 s after which the service closes it.
 _POOL_SIZE = 16
-# A server takes some 100 streams on an HTTP/2 connection, and counts those that were left early until they end.
-_MOST_ABANDONED = 50
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=12.0)
-
-
-class Failure(Exception):
-    """An attempt without an answer: the error for the user, and how far the attempt got (internal)."""
-
-    def __init__(self, error: APIConnectionError, outcome: Outcome) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.outcome = outcome
-
-
-class _Pool:
-    """One pool of connections and the requests that it has in flight, with their answers once there are any."""
-
-    __slots__ = ("abandoned", "close", "in_flight", "route", "send")
-
-    def __init__(
-        self,
-        send: Callable[[httpx.Request], httpx.Response],
-        close: Callable[[], None],
-        route: str = "",
-    ) -> None:
-        self.abandoned: int = 0  # streams over HTTP/2 that were left early: httpcore does not tell the server
-        self.route: str = route  # for messages: which proxy stands in between
-        self.send: Callable[[httpx.Request], httpx.Response] = send
-        self.close: Callable[[], None] = close
-        self.in_flight: dict[object, HTTPResponse | None] = {}
-
-
-class _Body(httpx.SyncByteStream):
-    """The bytes of a request; an object and no generator, which trio would miss when the connection breaks in it."""
-
-    def __init__(self, body: bytes) -> None:
-        self._rest = [body]
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        if not self._rest:
-            raise StopIteration
-        return self._rest.pop()
-
-
-class _RawBody(httpx.SyncByteStream):
-    """A body as it came, for httpx to decode; an object and no generator, so that it outlives a failed decoding."""
-
-    def __init__(self, pieces: Any) -> None:
-        self._pieces = pieces
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        piece: bytes = self._pieces.__next__()
-        return piece
+# A connection over HTTP/2 serves one request at a time: httpcore ends all streams of a connection when one times out.
+_IDLE_TIME = 12.0
+_CLOCK_ERROR = 0.005  # a wait may end that much before its time
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=_IDLE_TIME)
 
 
 class HTTPResponse:
     """An answer whose head has arrived."""
 
-    def __init__(self, request: httpx.Request, response: httpx.Response, started: float, pool: _Pool) -> None:
+    def __init__(
+        self,
+        request: httpx.Request,
+        response: httpx.Response,
+        started: float,
+        pool: Pool,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self._deadline = deadline
         self._request = request  # not response.request: a given client may have sent another one
         self._response = response
         self._pool = pool
@@ -132,6 +92,14 @@ class HTTPResponse:
         Raises:
             Failure: The body was cut, or time ran out.
         """
+        if self._deadline is None:
+            return self._next_piece()
+        if self._deadline.remaining <= 0:
+            raise _too_late(self._deadline, sent=True)
+        with running(self._deadline):
+            return self._next_piece()
+
+    def _next_piece(self) -> bytes | None:
         is_first = self._pieces is None
         if is_first:
             self._begin()
@@ -142,9 +110,9 @@ class HTTPResponse:
             self._is_at_end = True
             return None
         except Exception as error:
-            if not _is_of_the_network(error):
+            if not is_of_the_network(error):
                 raise
-            failure = _failure(error, self._request, self._pool.route)
+            failure = _in_time(failure_of(error, self._request, self._pool.route), self._deadline)
         else:
             return piece
         finally:
@@ -156,7 +124,7 @@ class HTTPResponse:
         stream: Any = self._response.stream
         self._raw = self._pieces = stream.__iter__()
         if "content-encoding" in self._response.headers:
-            body = _RawBody(self._raw)
+            body = RawBody(self._raw)
             self._pieces = httpx.Response(200, headers=self._response.headers, stream=body).iter_bytes()
 
     def finish(self) -> None:
@@ -181,9 +149,11 @@ class HTTPResponse:
         if self._is_closed:
             return
         self._is_closed = True
-        self._pool.in_flight.pop(self._request, None)
-        if self.http_version == "HTTP/2" and not self._is_at_end:
-            self._pool.abandoned += 1
+        is_left = self.http_version == "HTTP/2" and not self._is_at_end
+        if is_left:
+            self._pool.abandon(self._request)
+        else:
+            self._pool.release(self._request)
         is_read_elsewhere = self._is_reading  # by another thread or task, which this wakes
         if is_read_elsewhere:
             interrupt(self._socket())
@@ -192,6 +162,8 @@ class HTTPResponse:
         finally:
             if hasattr(self._raw, "close") and not is_read_elsewhere:  # a given transport may give an iterator
                 self._raw.close()
+            if is_left:
+                self._pool.leave()
 
 
 class HTTP:
@@ -203,15 +175,30 @@ class HTTP:
         self._given_pool = None if self._given is None else _through_client(self._given)
         if self._given is not None:
             guard_http2_logging()
-        self._pools: Local[list[_Pool]] = Local(_close)
+        self._opened: set[Any] = set()  # the sockets of all pools, of those that are gone too
+        self._pools: Local[list[Pool]] = Local(_close)
         self.is_closed: bool = False
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are on their way, streams that are still read included."""
+        return sum(len(pool.in_flight) for pool in self._all())
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open; those of a given client are not counted."""
+        return len(self._opened)
+
+    def _all(self) -> list[Pool]:
+        given = [] if self._given_pool is None else [self._given_pool]
+        return given + [pool for pools in self._pools.values() for pool in pools]
 
     def send(
         self,
         method: str,
         url: str,
         headers: dict[str, str],
-        body: bytes | None,
+        body: bytes | Body | None,
         timeout: httpx.Timeout,
         *,
         http2: bool = False,
@@ -223,66 +210,87 @@ class HTTP:
         """
         if self.is_closed:
             raise ConfigurationError("this client is closed; make a new one, or use it inside its 'with' block")
-        pool = self._pool(http2=http2)
+        deadline = current_deadline()
+        if deadline is not None:
+            timeout = _shortened(timeout, deadline)
         request = self._request(method, url, headers, body, timeout)
         if self._given is not None and self._given.is_closed:
             raise ConfigurationError("http_client: it is closed; close it after the last call")
+        pool = self._pool(http2=http2)
         pool.in_flight[request] = None
         started = time.perf_counter()
         try:
             response = pool.send(request)
         except BaseException as error:
-            pool.in_flight.pop(request, None)
-            if not _is_of_the_network(error):
+            pool.abandon(request)
+            pool.leave()
+            if not is_of_the_network(error):
                 raise  # a cancellation, or a hook or a transport of the user's
-            failure = _failure(error, request, pool.route)
+            failure = _in_time(failure_of(error, request, pool.route), deadline)
         else:
-            answer = pool.in_flight[request] = HTTPResponse(request, response, started, pool)
+            answer = pool.in_flight[request] = HTTPResponse(request, response, started, pool, deadline)
             return answer
         raise failure
 
     def _request(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None, timeout: httpx.Timeout
+        self, method: str, url: str, headers: dict[str, str], body: bytes | Body | None, timeout: httpx.Timeout
     ) -> httpx.Request:
         extensions: dict[str, Any] = {"timeout": timeout.as_dict()}
+        content = body if isinstance(body, bytes) else None
+        source = None if body is None or isinstance(body, bytes) else body
+        if source is not None:
+            framing = {"Transfer-Encoding": "chunked"} if source.size is None else {"Content-Length": str(source.size)}
+            headers = {**headers, **framing}
         try:
             if self._given is not None:  # its own headers, cookies and parameters count
-                return self._given.build_request(method, url, headers=headers, content=body, extensions=extensions)
-            request = httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
-            if body is not None:
-                request.stream = _Body(body)
+                request = self._given.build_request(
+                    method, url, headers=headers, content=content, extensions=extensions
+                )
+            else:
+                request = httpx.Request(method, _parsed(url), headers=headers, content=content, extensions=extensions)
+                if content is not None:
+                    request.stream = BytesBody(content)
+            if source is not None:
+                request.stream = SourceBody(source)
             return request
         except httpx.InvalidURL as error:
             reason = str(error)
         raise InvalidRequestError(f"the address of the call cannot be sent: {reason}")
 
-    def _pool(self, *, http2: bool) -> _Pool:
-        """Return a pool with room for one more request; one over HTTP/2 has room for all."""
+    def _pool(self, *, http2: bool) -> Pool:
+        """Return a pool with a place for one more request, which is taken."""
         if self._given_pool is not None:
             return self._given_pool
         pools = self._pools.get(http2)
+        last = next(reversed(pools or ()), None)
+        if pools is not None and last is not None and len(pools) > 1 and _is_stale(last) and last.retire():
+            _remove(pools, last)
+            last.close()
         if pools is None:
             tls = self._config.tls
             if cached_context(tls) is None or "httpcore" not in sys.modules:  # too long for an event loop
                 in_thread(lambda: _prepare(tls))
             if http2:
                 guard_http2_logging()
-            pools = self._pools.add(http2, list[_Pool])
-        for pool in pools:
-            if pool.abandoned < _MOST_ABANDONED and (http2 or len(pool.in_flight) < _POOL_SIZE):
+            pools = self._pools.add(http2, list[Pool])
+        for pool in list(pools):
+            if pool.claim():
                 return pool
+            if pool.is_retired:
+                _remove(pools, pool)
         pool = self._new_pool(http2=http2)
+        pool.claim()
         pools.append(pool)
         return pool
 
-    def _new_pool(self, *, http2: bool) -> _Pool:
-        config = self._config
+    def _new_pool(self, *, http2: bool) -> Pool:
+        config, capacity = self._config, 1 if http2 else _POOL_SIZE
         is_plain = config.base_url.startswith("http:")
         context, http1 = ssl_context(config.tls), not (http2 and is_plain)  # without TLS nothing is negotiated
         if config.proxy is None and getproxies():  # httpx's client knows which variable counts for which host
             try:
                 client = httpx.Client(verify=context, http1=http1, http2=http2, limits=_LIMITS)
-                return _through_client(client, " (the environment names proxies)")
+                return _through_client(client, capacity, " (the environment names proxies)", self._opened)
             except ImportError:
                 trouble = "speaks SOCKS, which needs one more package: pip install 'httpx[socks]'"
             except (ValueError, httpx.InvalidURL):
@@ -296,7 +304,8 @@ class HTTP:
             proxy = httpx.Proxy(address, ssl_context=context if address.lower().startswith("https:") else None)
             route = f" through the proxy {proxy.url.netloc.decode('ascii', 'replace')}"
         transport = httpx.HTTPTransport(verify=context, http1=http1, http2=http2, limits=_LIMITS, proxy=proxy)
-        return _Pool(transport.handle_request, transport.close, route)
+        sockets = _watched(self._opened, transport)
+        return Pool(transport.handle_request, transport.close, capacity, sockets, route)
 
     def close(self) -> None:
         """Close all connections that this layer has made."""
@@ -310,84 +319,60 @@ def _prepare(tls: TLSConfig) -> None:
     ssl_context(tls)
 
 
-def _close(pools: list[_Pool]) -> None:
+def _close(pools: list[Pool]) -> None:
     for pool in pools:
-        for answer in list(pool.in_flight.values()):
-            if answer is not None:  # a stream that somebody still holds
-                answer.close()
         pool.close()
 
 
-def _through_client(client: httpx.Client, route: str = "") -> _Pool:
-    return _Pool(partial(client.send, stream=True, follow_redirects=False), client.close, route)
+def _remove(pools: list[Pool], pool: Pool) -> None:
+    with suppress(ValueError):  # another thread was quicker
+        pools.remove(pool)
+
+
+def _is_stale(pool: Pool) -> bool:
+    """Say whether a pool has done nothing for so long that its connections have expired."""
+    return not pool.in_flight and time.monotonic() - pool.idle_since > _IDLE_TIME
+
+
+def _watched(opened: set[Any], *transports: Any) -> list[Sockets]:
+    from .network import watch  # it imports httpcore, which takes tens of milliseconds
+
+    found = [watch(transport, opened) for transport in transports]
+    return [sockets for sockets in found if sockets is not None]
+
+
+def _through_client(
+    client: httpx.Client, capacity: int | None = None, route: str = "", opened: set[Any] | None = None
+) -> Pool:
+    """Make a pool of a client; the connections of one of ours are watched."""
+    sockets: list[Sockets] = []
+    if opened is not None:
+        mounts: dict[Any, Any] = getattr(client, "_mounts", {})
+        sockets = _watched(opened, getattr(client, "_transport", None), *mounts.values())
+    send = partial(client.send, stream=True, follow_redirects=False)
+    return Pool(send, client.close, capacity, sockets, route)
+
+
+def _too_late(deadline: Deadline, *, sent: bool) -> Failure:
+    return Failure(APITimeoutError(deadline.words, sent=sent), Outcome.FINAL)
+
+
+def _in_time(failure: Failure, deadline: Deadline | None) -> Failure:
+    """Say of a timeout that it was the deadline's, where it was."""
+    if deadline is None or not isinstance(failure.error, APITimeoutError) or deadline.remaining > _CLOCK_ERROR:
+        return failure
+    return _too_late(deadline, sent=failure.error.sent)
+
+
+def _shortened(timeout: httpx.Timeout, deadline: Deadline) -> httpx.Timeout:
+    try:
+        return httpx.Timeout(**{phase: shortened(seconds) for phase, seconds in timeout.as_dict().items()})
+    except DeadlineError:
+        pass
+    raise _too_late(deadline, sent=False)
 
 
 @lru_cache(maxsize=128)
 def _parsed(url: str) -> httpx.URL:
     """Parse an address once; a client uses few."""
     return httpx.URL(url)
-
-
-# Whose exceptions are turned into ours; httpx speaks for most, but not for all of a broken HTTP/2 connection.
-_NETWORK_PACKAGES = frozenset({"anyio", "h11", "h2", "hpack", "httpcore", "httpx", "hyperframe", "ssl", "trio", "zlib"})
-
-
-def _is_of_the_network(error: BaseException) -> TypeGuard[Exception]:
-    if not isinstance(error, Exception) or isinstance(error, httpx.HTTPStatusError):
-        return False  # a cancellation; and a status is raised by a hook of the user's alone
-    return any(kind.__module__.partition(".")[0] in _NETWORK_PACKAGES for kind in type(error).__mro__)
-
-
-def _failure(error: Exception, request: httpx.Request, route: str) -> Failure:
-    """Say what an exception of httpx means: how far the request got, and what to tell the user."""
-    place = request.url.netloc.rpartition(b"@")[2].decode("ascii", "replace")
-    reason = _reason(error)
-    if "CERTIFICATE_VERIFY_FAILED" in reason:
-        reason = reason.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or reason
-        return Failure(APIConnectionError(refused_certificate_message(place, reason)), Outcome.FINAL)
-    if "Max outbound streams" in reason:
-        text = f"the HTTP/2 connection to {place} takes no more streams"
-        return Failure(APIConnectionError(text), Outcome.NOT_REACHED)
-    if "illegal header line" in reason:  # its words may show a cookie
-        reason = "an illegal header line"
-    if isinstance(error, httpx.LocalProtocolError):  # its words may show a header's value
-        text = f"the request to {place} breaks the rules of HTTP; is there a line end or another odd sign in a header?"
-        return Failure(APIConnectionError(text), Outcome.FINAL)
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-        return Failure(APIConnectionError(f"cannot send to {place}: {reason}"), Outcome.FINAL)
-    if isinstance(error, httpx.DecodingError):
-        text = f"the answer of {place} cannot be decoded: {reason}"
-        return Failure(APIConnectionError(text, sent=True), Outcome.FINAL)
-    if isinstance(error, httpx.TimeoutException):
-        return _timeout_failure(error, request, place + route)
-    if isinstance(error, httpx.ProxyError):
-        text = f"the proxy on the way to {place} refused: {reason}{route}"
-        return Failure(APIConnectionError(text), Outcome.NOT_REACHED)
-    if isinstance(error, httpx.ConnectError):
-        return Failure(APIConnectionError(f"could not connect to {place}{route}: {reason}"), Outcome.NOT_REACHED)
-    return Failure(APIConnectionError(f"the connection to {place} was lost: {reason}", sent=True), Outcome.LOST)
-
-
-def _timeout_failure(error: httpx.TimeoutException, request: httpx.Request, place: str) -> Failure:
-    limits: dict[str, float | None] = request.extensions.get("timeout", {})
-    if isinstance(error, httpx.PoolTimeout):
-        text = f"no connection to {place} became free within {limits.get('pool')} s"
-        return Failure(APITimeoutError(text), Outcome.NOT_REACHED)
-    if isinstance(error, httpx.ConnectTimeout):
-        text = f"could not connect to {place} within {limits.get('connect')} s"
-        return Failure(APITimeoutError(text), Outcome.NOT_REACHED)
-    if isinstance(error, httpx.WriteTimeout):
-        text = f"{place} did not take the request within {limits.get('write')} s"
-    else:
-        text = f"{place} did not answer within {limits.get('read')} s"
-    return Failure(APITimeoutError(text, sent=True), Outcome.LOST)
-
-
-def _reason(error: BaseException) -> str:
-    """The words of an exception, or of what is behind it: on trio the outer ones have none."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if str(seen):
-            return str(seen)
-        seen = seen.__cause__ or seen.__context__
-    return type(error).__name__

@@ -4,10 +4,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
+from .._cast import parse_as
 from .._config import ClientConfig
+from .._request import Call
+from ..types._base import ResponseModel
 from .auth import TokenManager
-from .transport import Transport
+from .transport import Answer, Transport
+
+T = TypeVar("T")
+ModelT = TypeVar("ModelT", bound=ResponseModel)
 
 
 @dataclass(frozen=True)
@@ -17,3 +25,15 @@ class Session:
     config: ClientConfig
     transport: Transport
     tokens: TokenManager | None
+
+    def request(self, call: Call, model: type[ModelT]) -> ModelT:
+        """Send a call and return its answer as `model`."""
+        return self.transport.request(call, model, self.tokens)
+
+    def exchange(self, call: Call) -> Answer:
+        """Send a call and return its answer as it came: a stream, or bytes."""
+        return self.transport.exchange(call, self.tokens)
+
+    def request_as(self, call: Call, cast_to: type[T]) -> T:
+        """Send a call and return its answer as any type that `check_cast` has let pass."""
+        return self.transport.request_as(call, partial(parse_as, cast_to), self.tokens)

@@ -4,18 +4,23 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from typing_extensions import Self
 
+from .._accumulate import Accumulator
 from .._concurrency import when_dropped
 from .._events import Event, EventDecoder, EventTooLargeError
+from .._failures import Failure
+from .._headers import hide_authorization
+from .._request import Call
 from .._response import ChunkReader
 from ..errors import StreamError
 from ..types._base import ResponseModel
 from ..types.http import ResponseInfo
-from .http import Failure
 from .session import Session
 from .transport import Answer
 
@@ -42,7 +47,7 @@ class Stream(Generic[ChunkT]):
         self._answer = answer
         self._session = session  # keeps the connections open, should the client be gone before its stream is read
         self._reader = reader
-        self._decoder = EventDecoder()
+        self._decoder = EventDecoder(session.config.max_event_bytes)
         self._events: deque[Event] = deque()
         self._is_closed = False
         self._next_piece = answer.http.next_piece
@@ -63,24 +68,30 @@ class Stream(Generic[ChunkT]):
         """Whether the stream was closed, or read to its end."""
         return self._is_closed
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the end of the answer has been read."""
+        return self._reader.is_done
+
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> ChunkT:
-        events, read = self._events, self._reader.read
+        events, reader = self._events, self._reader
         while not self._is_closed:
-            while events:
-                result = read(events.popleft())
-                if result is not None:
-                    if isinstance(result, Exception):
-                        self.close()
-                        raise result
-                    return result
-                if self._reader.is_done:
-                    self._is_closed = True
-                    self._watch.detach()
-                    self._answer.http.finish()
-                    raise StopIteration
+            if reader.is_done:
+                self._is_closed = True
+                self._watch.detach()
+                self._answer.http.finish()
+                break
+            if events:
+                result = reader.read(events.popleft())
+                if result is None:
+                    continue
+                if isinstance(result, Exception):
+                    self.close()
+                    raise result
+                return result
             try:
                 piece = self._next_piece()
                 events.extend(self._decoder.finish() if piece is None else self._decoder.feed(piece))
@@ -122,3 +133,16 @@ class Stream(Generic[ChunkT]):
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "open"
         return f"<{type(self).__name__} {state}, request id {self.request_id}>"
+
+
+def open_stream(
+    session: Session,
+    call: Call,
+    model: type[ChunkT],
+    accumulator: Accumulator[ChunkT],
+    reader: Callable[..., ChunkReader[ChunkT]] = ChunkReader,
+) -> Stream[ChunkT]:
+    """Send a call that asks for a stream, and return when its head has arrived (internal)."""
+    answer = session.exchange(call)
+    hide = partial(hide_authorization, headers=answer.sent)
+    return Stream(answer, reader(model, accumulator, answer.request, answer.response, hide), session)

@@ -1,0 +1,108 @@
+"""Sockets under httpx's pools: every wait on one ends at the call's deadline, and all that are open can be shut."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+
+from .._concurrency import async_interrupt
+from .._deadline import DeadlineError, shortened
+from .._logging import logger
+
+
+class _AsyncSocket(httpcore.AsyncNetworkStream):
+    """One connection."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream, owner: AsyncSockets) -> None:
+        self._stream = stream
+        self.owner: AsyncSockets = owner
+        self._opened = owner.opened
+        self._opened.add(self)
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            seconds = shortened(timeout)
+        except DeadlineError as error:
+            raise httpcore.ReadTimeout(str(error)) from None
+        return await self._stream.read(max_bytes, seconds)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        try:
+            seconds = shortened(timeout)
+        except DeadlineError as error:
+            raise httpcore.WriteTimeout(str(error)) from None
+        await self._stream.write(buffer, seconds)
+
+    async def aclose(self) -> None:
+        self._opened.discard(self)
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            seconds = shortened(timeout)
+        except DeadlineError as error:
+            raise httpcore.ConnectTimeout(str(error)) from None
+        try:
+            stream = await self._stream.start_tls(ssl_context, server_hostname, seconds)
+        except BaseException:
+            await self.aclose()  # httpcore leaves it open where the handshake is cancelled, or takes too long
+            raise
+        self._opened.discard(self)
+        return _AsyncSocket(stream, self.owner)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class AsyncSockets(httpcore.AsyncNetworkBackend):
+    """Opens the connections of one pool.
+
+    Args:
+        backend: What opens them.
+        opened: Where those of all pools stand while they are open.
+    """
+
+    def __init__(self, backend: httpcore.AsyncNetworkBackend, opened: set[Any]) -> None:
+        self._backend = backend
+        self.opened: set[Any] = opened
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Open a connection, within what the call's deadline leaves of `timeout`."""
+        try:
+            seconds = shortened(timeout)
+        except DeadlineError as error:
+            raise httpcore.ConnectTimeout(str(error)) from None
+        stream = await self._backend.connect_tcp(host, port, seconds, local_address, socket_options)
+        return _AsyncSocket(stream, self)
+
+    def interrupt(self) -> None:
+        """Wake every thread that reads from one of them; closing them alone would leave it waiting."""
+        for stream in [stream for stream in list(self.opened) if stream.owner is self]:
+            async_interrupt(stream.get_extra_info("socket"))
+
+
+def async_watch(transport: Any, opened: set[Any]) -> AsyncSockets | None:
+    """Put `AsyncSockets` under an HTTP transport of httpx; None where it has no pool of httpcore's.
+
+    httpx has no argument for it. Should another version keep its pool elsewhere, deadlines are kept between reads only.
+    """
+    pool = getattr(transport, "_pool", None)
+    backend = getattr(pool, "_network_backend", None)
+    if pool is None or backend is None:
+        logger.debug("no pool of httpcore's in %r: deadlines are kept between reads only", type(transport).__name__)
+        return None
+    sockets = AsyncSockets(backend, opened)
+    pool._network_backend = sockets
+    return sockets
