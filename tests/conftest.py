@@ -22,3 +22,11 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("GIGACHAT_") or name.upper() in PROXY_VARIABLES:
             monkeypatch.delenv(name)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all that goes over the wire be judged by the description of the API."""
+    if os.environ.get("CONTRACT"):  # while it is being written
+        from contract.recorder import ContractPlugin
+
+        config.pluginmanager.register(ContractPlugin(), "contract")

@@ -198,7 +198,7 @@ KIND, VALUE = True, False
         ({"proxy": 5}, "proxy: expected a string, got int", KIND),
         ({"default_headers": "a"}, "default_headers: expected a dict of strings, got str", KIND),
         ({"default_headers": {"a": 1}}, "default_headers: expected strings", KIND),
-        ({"default_headers": {"a": "1\n2"}}, "default_headers: 'a' or its value", VALUE),
+        ({"default_headers": {"a": "1\n2"}}, "default_headers: the value of 'a' holds", VALUE),
         ({"default_query": "a=1"}, "default_query: expected a dict", KIND),
         ({"default_query": {"a": object()}}, "default_query: 'a' cannot be a object", KIND),
     ],

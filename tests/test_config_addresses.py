@@ -151,3 +151,28 @@ def test_what_is_no_proxy_is_refused_and_never_shown(value: str) -> None:
 )
 def test_roots_are_read_where_any_address_is_https(arguments: dict[str, str], is_used: bool) -> None:
     assert config(**arguments).tls.is_used is is_used
+
+
+@pytest.mark.parametrize(
+    ("base_url", "v2"),
+    [
+        ("https://api.giga.chat/v1", "https://api.giga.chat/v2"),
+        (LEGACY_BASE_URL, "https://gigachat.devices.sberbank.ru/api/v2"),
+        ("https://gateway.example/gigachat/v15", "https://gateway.example/gigachat/v2"),
+        ("https://gateway.example/gigachat", "https://gateway.example/gigachat/v2"),
+        ("https://gateway.example/v1beta", "https://gateway.example/v1beta/v2"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080/v2"),
+        ("http://127.0.0.1:8080/v2", "http://127.0.0.1:8080/v2"),
+    ],
+)
+def test_the_address_of_v2_follows_from_the_base_address(base_url: str, v2: str) -> None:
+    assert config(base_url=base_url).base_url_v2 == v2
+
+
+def test_the_address_of_v2_can_be_given() -> None:
+    assert config(base_url_v2="https://other.example/two/").base_url_v2 == "https://other.example/two"
+    variables = {"GIGACHAT_BASE_URL_V2": "https://other.example/env"}
+    settings = resolve(Arguments({"access_token": "t"}), Environment(variables), is_async=False)
+    assert settings.base_url_v2 == "https://other.example/env"
+    with pytest.raises(ConfigurationError, match="base_url_v2: 'other' is not an http"):
+        config(base_url_v2="other")

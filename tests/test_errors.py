@@ -19,6 +19,7 @@ from gigachat_sdk.errors import (
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
+    BatchTimeoutError,
     ConfigurationError,
     ConfigurationTypeError,
     ContentFilterError,
@@ -42,7 +43,7 @@ from gigachat_sdk.errors import (
     status_error,
     stream_error,
 )
-from gigachat_sdk.types import ChatCompletion, Headers, RequestInfo, ResponseInfo
+from gigachat_sdk.types import Batch, ChatCompletion, Headers, RequestInfo, ResponseInfo
 
 SECRET = "s3cr3t-value"
 REQUEST = RequestInfo("POST", "https://api.giga.chat/v1/chat/completions", Headers({"Authorization": SECRET}))
@@ -242,6 +243,7 @@ SAMPLES: list[GigaChatError] = [
     LengthFinishReasonError("m", completion=PARTIAL, **KNOWN),
     ContentFilterError("m", completion=PARTIAL, request=REQUEST),
     LimiterTimeoutError("m"),
+    BatchTimeoutError("m", batch=Batch(id="b", status="created")),
     *(
         kind("m", **KNOWN, body={"a": [1, "ё"]})
         for kind in (

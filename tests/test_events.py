@@ -73,6 +73,11 @@ TABLE: dict[str, tuple[bytes, list[Event]]] = {
     "the last name counts": (b"event: a\nevent: b\ndata: 1\n\n", [Event("b", b"1")]),
     "a name holds for one event": (b"event: a\ndata: 1\n\ndata: 2\n\n", [Event("a", b"1"), Event("", b"2")]),
     "a name without data is no event": (b"event: a\n\ndata: 1\n\n", data("1")),
+    "a name that is none": (b"event: message\ndata: 1\n\nevent:  \ndata: 2\n\n", [Event("", b"1"), Event(" ", b"2")]),
+    "names and none": (
+        b"event: a\ndata: 1\n\ndata: 2\n\nevent: b\ndata: \n\nevent: c\n: ping\ndata: 3\n\nevent: d\ndata:4\n\n",
+        [Event("a", b"1"), Event("", b"2"), Event("b", b""), Event("c", b"3"), Event("d", b"4")],
+    ),
     "a name that is UTF-8": ("event: имя\ndata: 1\n\n".encode(), [Event("имя", b"1")]),
     # id, retry
     "an id": (b"id: 5\ndata: 1\n\n", data("1")),
@@ -167,6 +172,11 @@ def test_bytes_that_are_no_utf_8_are_treated_alike_in_short_and_long_events() ->
     assert short.data.decode("utf-8", "replace") == long.data.decode("utf-8", "replace") == "a\ufffdb"
 
 
+@pytest.mark.parametrize("body", [b"data: a\xffb\n\n", b"event: e\xff\ndata: a\xffb\n\n", b"event: e\ndata: \xd0\n\n"])
+def test_bytes_that_are_no_utf_8_make_no_difference_between_ways_to_arrive(body: bytes) -> None:
+    assert decode([b":\n\n", body]) == decode([b":\n\n", body[:-1], body[-1:]]) == decode([body])
+
+
 def test_the_error_names_the_bound() -> None:
     with pytest.raises(EventTooLargeError, match="an event of the stream is larger than 40 bytes"):
         EventDecoder(LIMIT).feed(b"\n" + b"x" * 41)
@@ -176,6 +186,11 @@ SNIPPETS = [
     *(b"\n", b"\r", b"\r\n", b"\n\n", b"data: ", b"data:", b"data", b"event: e", b"id: \x00", b"retry: 1", b": "),
     *(b"[DONE]", b"data: [DONE]", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\xd0\x9f", b"\xff", b"{", b'"', b"x" * 20),
     *(b'{"choices":[{"delta":{"content":"a"}}]}', b'{"status":500,"message":"m"}', b"[" * 300, b"event: error"),
+    *(
+        b"\n\nevent: e\ndata: ",
+        b"event: response.message.done\n",
+        b'data: {"messages":[{"content":[{"text":"a"}]}]}\n\n',
+    ),
 ]
 BODIES = st.lists(st.sampled_from(SNIPPETS) | st.binary(max_size=8), max_size=20).map(b"".join)
 

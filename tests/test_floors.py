@@ -25,12 +25,26 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
     frozenset(  # pure: no I/O, no sleeping, clock and randomness passed in
         {
             "_accumulate",
+            "_accumulate_threads",
+            "_accumulate_v2",
+            "_body",
+            "_calls",
+            "_calls_v2",
+            "_cast",
             "_config",
+            "_context",
+            "_endpoints",
             "_events",
+            "_failures",
+            "_headers",
+            "_json",
             "_logging",
             "_options",
+            "_parse",
             "_request",
+            "_parse_v2",
             "_response",
+            "_response_v2",
             "_retry",
             "_schema",
             "_settings",
@@ -38,15 +52,22 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
             "_token",
         }
     ),
-    ("_concurrency",),
+    ("_uploads", "_downloads", "_batches"),  # files are opened and read here
+    ("_deadline", "_concurrency"),
     ("stores", "limits"),
     *(
         (
+            f"{tree}.network",
+            f"{tree}.bodies",
+            f"{tree}.pool",
             f"{tree}.http",
             f"{tree}.transport",
             f"{tree}.auth",
             f"{tree}.session",
             f"{tree}.streaming",
+            f"{tree}.completion_stream",
+            f"{tree}.binary",
+            f"{tree}.unknown",
             f"{tree}.tools",
             f"{tree}.resources",
             f"{tree}.client",
@@ -62,12 +83,22 @@ PURE = frozenset({"_version", "_constants", "types", "errors"}.union(*(f for f i
 
 # What only some may import. `httpx` in few places keeps a later move of the HTTP layer cheap; the written tree waits,
 # locks and shields through `_concurrency`, so that its sync half can be generated.
-HTTP = frozenset({"_async.http", "_sync.http"})
+HTTP = frozenset(f"{tree}.{name}" for tree in ("_async", "_sync") for name in ("network", "bodies", "pool", "http"))
 LOOPS = frozenset({"_concurrency", "stores", "limits", "testing", "cli"})
 USERS_OF: dict[str, frozenset[str]] = {
     # types and `_config` for `Timeout`, `_settings` for addresses, `_tls` for roots, the clients for a type
     "httpx": HTTP
-    | {"types.request_options", "_config", "_settings", "_tls", "_async.client", "_sync.client", "testing", "cli"},
+    | {
+        "types.request_options",
+        "_config",
+        "_failures",
+        "_settings",
+        "_tls",
+        "_async.client",
+        "_sync.client",
+        "testing",
+        "cli",
+    },
     "httpcore": HTTP,
     "h11": frozenset({"testing"}),
     "h2": frozenset({"testing"}),
@@ -79,7 +110,7 @@ USERS_OF: dict[str, frozenset[str]] = {
     "socket": HTTP | {"_concurrency", "testing", "cli"},
     "pytest": frozenset({"testing"}),
 }
-EXTRAS = frozenset({"click", "hypercorn", "redis", "rich", "starlette", "trustme"})
+EXTRAS = frozenset({"click", "hypercorn", "redis", "rich", "starlette", "tomli", "trustme"})
 USERS_OF_EXTRAS = frozenset({"testing", "cli"})
 SLEEPERS = frozenset({"_concurrency"})
 CLOCKS = frozenset({"monotonic", "monotonic_ns", "perf_counter", "time", "time_ns"})

@@ -214,3 +214,9 @@ def test_settings_that_make_no_sense(settings: dict[str, Any], words: str, is_ki
         RetryPolicy().override(InvalidRequestError, InvalidRequestTypeError, **settings)
     assert str(caught.value).startswith(words)
     assert isinstance(caught.value, TypeError) is is_kind
+
+
+@pytest.mark.parametrize("kind", list(CallKind))
+@pytest.mark.parametrize("outcome", [Outcome.NOT_REACHED, Outcome.ANSWERED, Outcome.LOST])
+def test_a_body_that_cannot_be_sent_again_is_not(kind: CallKind, outcome: Outcome) -> None:
+    assert waits(kind=kind, outcome=outcome, status=500, can_resend=False) is None

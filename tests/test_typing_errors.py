@@ -47,10 +47,18 @@ WRONG = {
     "a stream as an answer": "answer: ChatCompletion = create(messages=[], stream=True)",
     "an unknown attribute of an error": "error.status",
     "a text that may be missing": "create(messages=[]).choices[0].message.content.upper()",
+    "a role of v1 in v2": 'client.v2.chat.completions.create(messages=[{"role": "function", "content": "x"}])',
+    "a keyword of v1 in v2": "client.v2.chat.completions.create(messages=[], temperature=1)",
+    "a mistyped option of the model": 'client.v2.chat.completions.create(messages=[], model_options={"tempo": 1})',
+    "a text as a result": 'client.v2.chat.completions.create(messages=[{"role": "tool", "content": [{"text": "x"}]}])',
+    "a form that is no type": 'client.chat.completions.parse(messages=[], response_format={"type": "text"})',
+    "no type to parse": "client.v2.chat.completions.parse(messages=[])",
+    "a value that may be missing": "client.v2.chat.completions.parse(messages=[], response_format=str).parsed.upper()",
 }
 RIGHT = {
     "a usual call": 'create(messages=[{"role": "user", "content": "x"}], temperature=1, extra_body={"modle": "x"})',
     "a new model": 'create(messages=[], model="GigaChat-of-tomorrow")',
+    "a new tool": 'client.v2.chat.completions.create(messages=[], tools=["tool_of_tomorrow"])',
     "a usual client": 'Client(credentials="x", scope="s")',
 }
 LINES = WRONG | RIGHT

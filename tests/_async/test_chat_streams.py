@@ -181,10 +181,8 @@ async def test_an_event_that_cannot_be_read(client: AsyncClient, emulator: Emula
     assert (error.__context__, error.__cause__) == (None, None)
 
 
-async def test_an_event_without_bounds_is_given_up(
-    client: AsyncClient, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gigachat_sdk._events.EventDecoder.__init__.__defaults__", (1000,))
+async def test_an_event_without_bounds_is_given_up(connect: Connect, emulator: Emulator) -> None:
+    client = connect(emulator, max_event_bytes=1000)
     with pytest.raises(StreamError, match="larger than 1000 bytes"):
         await read_stream(client, emulator, Reply(chunks=[b"data: " + b"x" * 2000], headers=EVENT_STREAM))
 

@@ -100,6 +100,7 @@ async def test_none_takes_a_header_away(connect: Connect, emulator: Emulator) ->
     assert headers.keys() & {"x-a", "accept", "accept-encoding"} == set()
 
 
+@pytest.mark.off_contract("sends query parameters that no operation has")
 async def test_default_headers_and_query_stay_with_the_api(connect: Connect, emulator: Emulator) -> None:
     client = connect(emulator, default_headers={"X-A": "1"}, default_query={"q": 1, "r": None, "s": True})
     await ask(client, extra_query={"q": "2", "t": ["a", "b"]})
@@ -241,6 +242,7 @@ async def test_a_client_is_a_context_manager(emulator: Emulator) -> None:
 # ---- a given HTTP client ----
 
 
+@pytest.mark.off_contract("sends query parameters that no operation has")
 async def test_a_given_http_client_is_used_for_everything_and_stays_open(connect: Connect, emulator: Emulator) -> None:
     async with httpx.AsyncClient(headers={"X-Mine": "1"}, cookies={"c": "1"}, params={"p": "1"}) as given:
         client = connect(emulator, http_client=given)

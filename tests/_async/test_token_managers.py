@@ -145,6 +145,7 @@ async def test_a_store_of_ones_own_is_not_shared(connect: Connect, emulator: Emu
     assert emulator.oauth_requests == 2
 
 
+@pytest.mark.off_contract("asks for a scope of the test's own, at an address with a query")
 async def test_tokens_are_told_apart_by_all_that_decides_them(
     connect: Connect, process_store: MemoryTokenStore
 ) -> None:

@@ -20,8 +20,8 @@ from gigachat_sdk import (
     Client,
     ConfigurationError,
 )
+from gigachat_sdk._failures import failure_of
 from gigachat_sdk._retry import Outcome
-from gigachat_sdk._sync.http import _failure
 from gigachat_sdk.testing import Emulator
 
 from .conftest import Connect
@@ -97,7 +97,7 @@ def ask(client: Client, **options: Any) -> Any:
 )
 def test_failures(cause: Exception, kind: type[Exception], message: str, sent: bool, outcome: Outcome) -> None:
     limits = {"connect": 2, "read": 3, "write": 4, "pool": 5}
-    failure = _failure(cause, httpx.Request("GET", "http://me:pw@h:1/v1", extensions={"timeout": limits}), "")
+    failure = failure_of(cause, httpx.Request("GET", "http://me:pw@h:1/v1", extensions={"timeout": limits}), "")
     assert type(failure.error) is kind
     assert str(failure.error).startswith(message)
     assert (failure.error.sent, failure.outcome) == (sent, outcome)

@@ -144,6 +144,7 @@ def test_a_store_of_ones_own_is_not_shared(connect: Connect, emulator: Emulator)
     assert emulator.oauth_requests == 2
 
 
+@pytest.mark.off_contract("asks for a scope of the test's own, at an address with a query")
 def test_tokens_are_told_apart_by_all_that_decides_them(connect: Connect, process_store: MemoryTokenStore) -> None:
     with Emulator(scope="any") as emulator:
         emulator.on("/v1/models", lambda request: Reply(json={"data": []}), method="GET")

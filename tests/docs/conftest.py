@@ -7,6 +7,25 @@ import pytest
 import trustme
 
 from gigachat_sdk.testing import Emulator
+from gigachat_sdk.testing._images import jpeg
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+OPENAPI = """\
+openapi: 3.0.0
+info: {title: Weather, version: "1"}
+paths:
+  /weather:
+    get:
+      operationId: weather
+      summary: Погода в городе
+      parameters:
+        - {name: place, in: query, required: true, schema: {type: string}}
+      responses: {"200": {description: OK}}
+"""
+LINES = """\
+{"id": "tula", "request": {"messages": [{"role": "user", "content": "Чем известна Тула?"}]}}
+{"id": "omsk", "request": {"messages": [{"role": "user", "content": "Чем известен Омск?"}]}}
+"""
 
 
 @pytest.fixture
@@ -30,5 +49,10 @@ def workplace(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     certificate.private_key_pem.write_to_path(tmp_path / "client.key")
     (tmp_path / "token.txt").write_text(emulator.issue_token() + "\n")
     (tmp_path / "notes.txt").write_text("Что такое SSE?\n", encoding="utf-8")
+    (tmp_path / "report.txt").write_text("Выручка за март — 12 млн рублей.\n", encoding="utf-8")
+    (tmp_path / "cat.jpg").write_bytes(jpeg("Кот"))
+    (tmp_path / "openapi.yaml").write_text(OPENAPI, encoding="utf-8")
+    (tmp_path / "requests.jsonl").write_text(LINES, encoding="utf-8")
+    (tmp_path / "faults.toml").write_bytes((EXAMPLES / "faults.toml").read_bytes())
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gigachat_sdk import errors
-from gigachat_sdk._config import Arguments, Environment, resolve
+from gigachat_sdk._config import resolve
+from gigachat_sdk._settings import Arguments, Environment
 from gigachat_sdk._tls import BUNDLED_CA_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +54,9 @@ def test_the_tree_of_errors_is_complete(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "pages", [READMES, GUIDES, [ROOT / "docs" / "testing.md", ROOT / "docs" / "en" / "testing.md"]]
+    "pages",
+    [READMES, *([ROOT / "docs" / page.name, page] for page in sorted((ROOT / "docs" / "en").glob("*.md")))],
+    ids=lambda pages: pages[0].name,
 )
 def test_both_languages_show_the_same(pages: list[Path]) -> None:
     def outline(page: Path) -> list[str]:

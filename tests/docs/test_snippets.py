@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from gigachat_sdk import Client
-from gigachat_sdk.testing import Emulator
+from gigachat_sdk.testing import Emulator, FaultProfile
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE
 )
-CHECKED = {"python", "pycon", "bash", "text"}
+CHECKED = {"python", "pycon", "bash", "text", "toml"}
 
 
 class Snippet(NamedTuple):
@@ -56,9 +56,12 @@ def snippets() -> list[Snippet]:
 ALL = snippets()
 
 
+SHOWS_A_QUERY = pytest.mark.off_contract("shows extra_query, which sends what no operation has")
+
+
 def written_in(language: str, *, tests: bool = False) -> list[Any]:
     return [
-        pytest.param(snippet, id=snippet.name)
+        pytest.param(snippet, id=snippet.name, marks=[SHOWS_A_QUERY] if "extra_query" in snippet.code else [])
         for snippet in ALL
         if snippet.language == language and ("def test_" in snippet.code) is tests
     ]
@@ -107,6 +110,12 @@ def test_a_session_gives_what_it_shows(snippet: Snippet, workplace: Path) -> Non
     results = doctest.DocTestRunner().run(test, out=report.append)
     assert results.attempted > 0
     assert results.failed == 0, "".join(report)
+
+
+@pytest.mark.parametrize("snippet", written_in("toml"))
+def test_a_profile_of_faults_is_one(snippet: Snippet, workplace: Path) -> None:
+    (workplace / "snippet.toml").write_text(snippet.code, encoding="utf-8")
+    assert FaultProfile.from_toml("snippet.toml").faults
 
 
 @pytest.mark.parametrize("line", command_lines())

@@ -16,7 +16,7 @@ from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 import gigachat_sdk._async.auth
 import gigachat_sdk._sync.auth
 from gigachat_sdk import AccessToken, AsyncClient, Client, MemoryTokenStore
-from gigachat_sdk._request import oauth_call, password_call
+from gigachat_sdk._calls import oauth_call, password_call
 from gigachat_sdk._settings import Arguments, Environment
 from gigachat_sdk._token import store_key
 from gigachat_sdk.testing import Emulator

@@ -1,0 +1,1 @@
+"""Long runs that measure the SDK or try to break it; none of them is part of the tests."""

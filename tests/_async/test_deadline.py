@@ -1,0 +1,213 @@
+"""`deadline`: the whole call ends in time, whatever it is waiting for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from gigachat_sdk import (
+    APITimeoutError,
+    AsyncClient,
+    ConfigurationError,
+    InternalServerError,
+    InvalidRequestError,
+    RateLimitError,
+    StreamInterruptedError,
+)
+from gigachat_sdk.testing import Emulator, Reply
+
+from .conftest import Connect
+from .servers import STREAM_HEAD, Connection, RawServer, http_chunk
+
+pytestmark = pytest.mark.anyio
+CHAT = "/v1/chat/completions"
+MESSAGES: Any = [{"role": "user", "content": "hello"}]
+EVENT = http_chunk(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n')
+SHORT = 0.2
+PASSED = r"the deadline of 0\.2 s has passed"
+
+
+class Dripping:
+    """Sends a beginning, and then one piece again and again, without an end."""
+
+    def __init__(self, beginning: bytes, piece: bytes) -> None:
+        self.is_over = threading.Event()
+        self._beginning = beginning
+        self._piece = piece
+
+    def __call__(self, connection: Connection, request: bytes) -> Iterator[bytes]:
+        yield self._beginning
+        while not self.is_over.wait(0.01):
+            yield self._piece
+        connection.is_over = True
+
+
+@pytest.fixture
+def drip() -> Iterator[Callable[[bytes, bytes], RawServer]]:
+    servers: list[tuple[RawServer, Dripping]] = []
+
+    def start(beginning: bytes, piece: bytes) -> RawServer:
+        answer = Dripping(beginning, piece)
+        servers.append((RawServer(answer).__enter__(), answer))
+        return servers[-1][0]
+
+    yield start
+    for server, answer in servers:
+        answer.is_over.set()
+        server.__exit__(None, None, None)
+
+
+async def ask(client: AsyncClient, **options: Any) -> Any:
+    return await client.chat.completions.create(messages=MESSAGES, **options)
+
+
+async def read(client: AsyncClient, **options: Any) -> str:
+    stream = await client.chat.completions.create(messages=MESSAGES, stream=True, **options)
+    return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
+
+async def test_a_silent_service_is_left_in_time(connect: Connect, emulator: Emulator) -> None:
+    emulator.reply(CHAT, Reply(delay=60))
+    with pytest.raises(APITimeoutError, match=f"^{PASSED}$") as caught:
+        await ask(connect(emulator, deadline=SHORT))
+    assert caught.value.sent
+    assert caught.value.__context__ is None
+    assert len(emulator.requests_to(CHAT)) == 1
+
+
+@pytest.mark.parametrize(
+    ("beginning", "piece"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X-Drip: 1\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", http_chunk(b" ")),
+    ],
+    ids=["in the head", "in the body"],
+)
+async def test_an_answer_that_drips_is_left_in_time(
+    connect: Connect, drip: Callable[[bytes, bytes], RawServer], beginning: bytes, piece: bytes
+) -> None:
+    server = drip(beginning, piece)
+    client = connect(access_token="t", base_url=server.url)
+    with pytest.raises(APITimeoutError, match=PASSED):
+        await ask(client, deadline=SHORT)
+    assert len(server.requests) == 1
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("piece", "text"), [(http_chunk(b": still here\n\n"), ""), (EVENT, "a")], ids=["heartbeats", "events"]
+)
+async def test_a_stream_without_an_end_is_left_in_time(
+    connect: Connect, drip: Callable[[bytes, bytes], RawServer], piece: bytes, text: str
+) -> None:
+    client = connect(access_token="t", base_url=drip(STREAM_HEAD + EVENT, piece).url, deadline=SHORT)
+    with pytest.raises(StreamInterruptedError, match=PASSED) as caught:
+        await read(client)
+    assert caught.value.text.startswith("a" + text)
+    await client.aclose()
+
+
+async def test_a_deadline_holds_over_http2_too(connect: Connect, https_emulator: Emulator) -> None:
+    https_emulator.reply(CHAT, Reply(delay=60))
+    client = connect(https_emulator, http2=True)
+    with pytest.raises(APITimeoutError, match=PASSED):
+        await ask(client, deadline=SHORT)
+    assert (await ask(client)).response.http_version == "HTTP/2"
+
+
+async def test_a_given_client_is_left_in_time_between_reads(
+    connect: Connect, emulator: Emulator, drip: Callable[[bytes, bytes], RawServer]
+) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http_client:
+        emulator.reply(CHAT, Reply(delay=60))
+        with pytest.raises(APITimeoutError, match=PASSED):
+            await ask(connect(emulator, http_client=http_client), deadline=SHORT)
+        server = drip(STREAM_HEAD, EVENT)
+        with pytest.raises(StreamInterruptedError, match=PASSED):
+            await read(connect(access_token="t", base_url=server.url, http_client=http_client), deadline=SHORT)
+
+
+async def test_a_retry_that_would_begin_too_late_is_none(
+    client: AsyncClient, emulator: Emulator, delays: list[float]
+) -> None:
+    emulator.reply(CHAT, Reply.error(500, "x"), Reply.error(429, "y", headers={"Retry-After": "9"}))
+    with pytest.raises(InternalServerError):
+        await ask(client, deadline=0.3)
+    with pytest.raises(RateLimitError):
+        await ask(client, deadline=8)
+    assert delays == []
+    emulator.reply(CHAT, Reply.error(500, "x"))
+    assert (await ask(client, deadline=8)).choices
+    assert len(delays) == 1
+
+
+async def test_a_call_of_a_client_with_a_deadline_may_take_longer_if_it_says_so(
+    connect: Connect, emulator: Emulator, delays: list[float]
+) -> None:
+    emulator.reply(CHAT, Reply.error(500, "x"))
+    assert (await ask(connect(emulator, deadline=0.3), deadline=100)).choices
+
+
+async def test_waiting_for_a_token_counts(connect: Connect) -> None:
+    with Emulator(oauth_delay=60) as emulator:
+        client = connect(emulator, deadline=SHORT)
+        with pytest.raises(APITimeoutError, match=PASSED):
+            await ask(client)
+        assert emulator.oauth_requests == 1
+        await client.aclose()
+
+
+async def test_time_that_is_up_before_anything_was_sent_is_said_so(
+    connect: Connect, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect(emulator)
+    await ask(client)
+    steps = chain([0.0], repeat(100.0))
+    monkeypatch.setattr("gigachat_sdk._deadline.time", SimpleNamespace(monotonic=lambda: next(steps)))
+    with pytest.raises(APITimeoutError, match=r"^the deadline of 5 s has passed$") as caught:
+        await ask(client, deadline=5)
+    assert not caught.value.sent
+    assert len(emulator.requests_to(CHAT)) == 1
+
+
+async def test_a_call_within_its_deadline_is_like_any_other(connect: Connect, emulator: Emulator) -> None:
+    client = connect(emulator, deadline=30)
+    assert (await ask(client)).choices
+    assert await read(client) == "Вы написали: hello"
+    assert (await client.models.list(deadline=20)).data
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0, "deadline: 0 is no time for a call"),
+        (-1.5, "deadline: -1.5 is no time for a call"),
+        (float("nan"), "deadline: nan is no time"),
+        (float("inf"), "deadline: inf is no time"),
+        (True, "deadline: expected seconds, got bool"),
+        ("5", "deadline: expected seconds, got str"),
+    ],
+)
+async def test_what_is_no_time_is_refused(
+    client: AsyncClient, connect: Connect, emulator: Emulator, value: Any, words: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=words):
+        await ask(client, deadline=value)
+    with pytest.raises(ConfigurationError, match=words):
+        connect(emulator, deadline=value)
+    assert emulator.requests == []
+
+
+async def test_the_environment_may_set_it(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIGACHAT_DEADLINE", "2.5")
+    assert connect(access_token="t")._session.config.retry.deadline == 2.5
+    assert connect(access_token="t", deadline=3)._session.config.retry.deadline == 3
+    monkeypatch.setenv("GIGACHAT_DEADLINE", "soon")
+    with pytest.raises(ConfigurationError, match="GIGACHAT_DEADLINE: 'soon' is not a number"):
+        connect(access_token="t")
