@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from contract.recorder import ContractPlugin
 
 PROXY_VARIABLES = {"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 
@@ -26,7 +27,4 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let all that goes over the wire be judged by the description of the API."""
-    if os.environ.get("CONTRACT"):  # while it is being written
-        from contract.recorder import ContractPlugin
-
-        config.pluginmanager.register(ContractPlugin(), "contract")
+    config.pluginmanager.register(ContractPlugin(), "contract")

@@ -82,6 +82,8 @@ def test_the_judge_sees_what_is_wrong(text: str, error: BaseException | None, wo
         ("Вы написали:", "Вы написали:", None),
         ("Вы Вы Вы Вы Вы Вы Вы Вы Вы Вы ", "Вы Вы Вы Вы Вы Вы Вы Вы Вы Вы ", None),  # an endless stream
         ("Вы написали: три", "Вы написали: три", "before its error"),
+        ("Вы написали: один два два", "Вы написали: один два два", "before its error"),
+        ("Вы написали: Вы написали: один", "Вы написали: Вы написали: один", "before its error"),
         ("Вы написали:", "Вы", "had been given"),
     ],
 )

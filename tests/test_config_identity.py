@@ -14,7 +14,7 @@ import trustme
 from pydantic import SecretStr
 
 from gigachat_sdk import AccessToken, ConfigurationError, MemoryTokenStore, MissingCredentialsError
-from gigachat_sdk._config import ClientConfig, resolve
+from gigachat_sdk._config import AuthConfig, ClientConfig, resolve
 from gigachat_sdk._settings import Arguments, Environment
 
 KEY, OTHER_KEY = "YTpzM2NyM3QtdmFsdWU=", "YTpvdGhlcg=="
@@ -229,3 +229,10 @@ def test_no_refusal_shows_a_secret_even_in_the_locals_of_its_traceback(
         if "gigachat_sdk" in row[0].f_code.co_filename:
             for name, value in row[0].f_locals.items():
                 assert SECRET not in repr(value), f"{row[0].f_code.co_name}: {name}"
+
+
+@pytest.mark.parametrize("name", ["Authorization", "authorization"])
+def test_an_authorization_among_the_default_headers_says_who_you_are(name: str) -> None:
+    """A gateway with keys of its own: the header wins over any token, and none is bought."""
+    settings = resolve(Arguments({"default_headers": {name: "Bearer of-mine"}}), Environment({}), is_async=False)
+    assert settings.auth == AuthConfig()

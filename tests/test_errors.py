@@ -8,6 +8,8 @@ import pickle
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import gigachat_sdk
 from gigachat_sdk import errors
@@ -366,3 +368,34 @@ def test_the_tree(kind: type[Exception], parents: tuple[type[Exception], ...]) -
 def test_public_errors_are_importable_from_the_package() -> None:
     internal = {"ConfigurationTypeError", "InvalidRequestTypeError"}
     assert {name for name in errors.__all__ if not hasattr(gigachat_sdk, name)} <= internal
+
+
+WORDS = [
+    b'{"status":',
+    b"429",
+    b'"message":',
+    b'"',
+    b"}",
+    b"[",
+    b"null",
+    b"<html>",
+    "Ошибка".encode(),
+    b"\xff",
+    b"\\ud800",
+]
+BODIES = st.lists(st.sampled_from(WORDS) | st.binary(max_size=8), max_size=12).map(b"".join)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(
+    BODIES,
+    st.sampled_from(["application/json", "application/json; charset=utf-8", "text/html", "text/plain; charset=x", ""]),
+    st.integers(300, 599),
+)
+def test_any_body_of_any_status_becomes_an_error_of_ours(body: bytes, kind: str, status: int) -> None:
+    response = ResponseInfo(status, Headers({"Content-Type": kind}))
+    error = status_error(RequestInfo("POST", "https://host/v1"), response, body)
+    assert isinstance(error, APIStatusError)
+    assert error.status_code == status
+    assert str(status) in str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

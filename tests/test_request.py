@@ -389,3 +389,11 @@ def test_a_body_that_shows_our_authorization_does_not_keep_it(content: bytes, hi
 def test_the_user_agent_names_the_version() -> None:
     assert USER_AGENT.startswith(f"gigachat-sdk/{gigachat_sdk.__version__} python/3.")
     check_headers("user agent", {"User-Agent": USER_AGENT}, ConfigurationTypeError)
+
+
+@pytest.mark.parametrize(
+    ("storage", "kind"), [(None, CallKind.REPEATABLE), ({"is_stateful": True, "thread_id": "t"}, CallKind.CREATING)]
+)
+def test_a_message_that_the_service_keeps_must_not_be_kept_twice(storage: Any, kind: CallKind) -> None:
+    call = chat_completion_call({"messages": USER, "storage": storage}, stream=False, default_model="GigaChat")
+    assert call.kind is kind

@@ -88,7 +88,6 @@ BAD: list[tuple[str, dict[str, Any], str, bool, str]] = [
     # a function call fed back
     ("a string", call("f"), "messages[0].function_call", KIND, "got 'f'"),
     ("no name", call({"arguments": {}}), "messages[0].function_call.name", KIND, "missing"),
-    ("no arguments", call({"name": "f"}), "messages[0].function_call.arguments", KIND, "missing"),
     ("bad arguments", call({"name": "f", "arguments": "{"}), "messages[0].function_call.arguments", VALUE, "JSON text"),
     ("deep arguments", call({"name": "f", "arguments": DEEP}), "messages[0].function_call.arguments", VALUE, ""),
     ("a list", call({"name": "f", "arguments": [1]}), "messages[0].function_call.arguments", KIND, "got list"),
@@ -343,3 +342,11 @@ def test_the_callers_objects_are_never_changed() -> None:
 def test_unknown_keywords_of_a_request_built_by_hand_are_sent() -> None:
     request = ChatCompletionRequest(messages=USER, future=1)  # type: ignore[arg-type, call-arg]
     assert request.to_payload() == {"messages": USER, "future": 1}
+
+
+def test_a_call_without_arguments_has_none() -> None:
+    """The service leaves them out of a function that takes none, and wants an object when the call is fed back."""
+    answer = ChatCompletionMessage.model_validate({"role": "assistant", "function_call": {"name": "now"}})
+    for message in (answer, {"role": "assistant", "function_call": {"name": "now", "arguments": None}}):
+        request = validated(ChatCompletionRequest, {"messages": [message]})
+        assert request.to_payload()["messages"][0]["function_call"] == {"name": "now", "arguments": {}}

@@ -340,7 +340,8 @@ def _check_rule(fault: Fault) -> None:
         for name in ("path", "method"):
             if getattr(fault, name) is not None:
                 raise ValueError(f"{name}: refuse takes none: who is refused has not sent a request yet")
-        if fault.seconds is None and (chosen or fault.times is not None):
+        is_once = fault.probability is None and fault.every is None and fault.times in (None, 1)
+        if fault.seconds is None and not is_once:
             raise ValueError("seconds: refuse needs it here, or the first time would last for ever")
 
 

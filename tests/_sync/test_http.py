@@ -86,6 +86,13 @@ def ask(client: Client, **options: Any) -> Any:
             Outcome.FINAL,
         ),
         (
+            httpx.LocalProtocolError("InvalidBodyLengthError: Expected 304 bytes, received 288"),
+            APIConnectionError,
+            "the connection to h:1 was lost: InvalidBodyLengthError: Expected 304 bytes",
+            True,
+            Outcome.LOST,
+        ),
+        (
             httpx.RemoteProtocolError("illegal header line: bytearray(b'Set-Cookie : sid=1')"),
             APIConnectionError,
             "the connection to h:1 was lost: an illegal header line",

@@ -136,7 +136,7 @@ def test_an_answer_cannot_steer_the_terminal(run: Run, settings: Emulator, mode:
 def test_an_answer_that_ended_early_is_noted(run: Run, settings: Emulator, mode: str) -> None:
     result = run("chat", mode, "--max-tokens", "2", "Привет")
     assert result.exit_code == 0
-    assert result.output == "Вы напис\nnote: the answer ended early, finish reason length\n"
+    assert result.output == "Вы написа\nnote: the answer ended early, finish reason length\n"
 
 
 @pytest.mark.parametrize(("mode", "output"), [("--stream", "\n"), ("--no-stream", "\n")])

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from gigachat_sdk.testing import _app, _fault_choice, _state
 
 from .deviations import is_allowed
 from .exchange import Exchange, Violation, answer_violations, plain_path, request_violations
+from .shape import shape_of
 
 # What differs from one exchange to the next and says nothing: ids, times, tokens.
 _VOLATILE = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\d{9,}|[\w.-]{200,}")
@@ -88,9 +90,24 @@ class Recorder:
         found: list[Violation] = []
         for key, (judge, exchange) in waiting.items():
             if key not in self._verdicts:
-                self._verdicts[key] = tuple(one for one in judge(exchange) if not is_allowed(one, exchange))
+                self._verdicts[key] = self._verdict(judge, exchange)
             found += self._verdicts[key]
         return list(dict.fromkeys(found))
+
+    def _verdict(self, judge: Judge, exchange: Exchange) -> tuple[Violation, ...]:
+        """Judge half an exchange, unless one of the same shape was judged and found good."""
+        shape = (_request_key if judge is request_violations else _answer_key)(_in_shape(exchange))
+        if self._verdicts.get(shape) != ():
+            self._verdicts[shape] = tuple(one for one in judge(exchange) if not is_allowed(one, exchange))
+        return self._verdicts[shape]
+
+
+def _in_shape(exchange: Exchange) -> Exchange:
+    return replace(
+        exchange,
+        body=b"shape" + shape_of(exchange.body, exchange.content_type),
+        answer=b"shape" + shape_of(exchange.answer, exchange.answer_type),
+    )
 
 
 def _request_key(exchange: Exchange) -> bytes:
@@ -98,13 +115,12 @@ def _request_key(exchange: Exchange) -> bytes:
     headers = {name.lower(): value for name, value in exchange.headers}
     parts = [
         "request",
-        exchange.method,
-        plain_path(exchange.path),
+        exchange.operation.id if exchange.operation else f"{exchange.method} {plain_path(exchange.path)}",
         exchange.query,
         str(exchange.is_body_known),
         headers.get("authorization", "").partition(" ")[0],
         headers.get("rquid", ""),
-        exchange.content_type,
+        exchange.content_type.partition("boundary=")[0],
     ]
     return _digest(parts, exchange.body)
 

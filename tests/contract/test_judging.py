@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +10,7 @@ import pytest
 
 from .deviations import DEVIATIONS, STATUSES, Deviation, Status, is_allowed
 from .document import operations
-from .exchange import Exchange, Violation, violations
-from .recorder import Recorder, Sample
+from .exchange import Exchange, violations
 
 UUID = "6b1d0d6e-ff44-4b48-92ea-8fb9796903ea"
 AGENT = ("User-Agent", "gigachat-sdk/0 python/3")
@@ -281,6 +279,11 @@ BROKEN: dict[str, tuple[Exchange, str]] = {
         "createChatCompletion, event, end: [DONE] must come once, at the end; "
         "the events were [None, '[DONE]', '[DONE]']",
     ),
+    "v2's end twice": (
+        events(DELTA + DONE + DONE, V2_STREAM),
+        "createChatCompletionV2, event, end: response.message.done must come once, at the end; "
+        "the events were ['response.message.delta', 'response.message.done', 'response.message.done']",
+    ),
     "no blank line at the end": (
         events(f"{CHUNK}data: [DONE]\n"),
         "createChatCompletion, event, end: no blank line ends the last event",
@@ -323,9 +326,11 @@ THREAD_STREAM = replace(
     answer_headers=[("Content-Type", "text/event-stream")],
     answer=b"data: " + body(THREAD_CHUNK) + b"\n\ndata: [DONE]\n\n",
 )
+DRAWING = asked(CHAT, functions=[{"name": "text2image"}])
 PROGRESS = {"role": "function_in_progress", "content": "1", "name": "text2image", "created": 1}
 EXAMPLES = [  # of the deviations, in their order
     replace(MODELS, headers=[AGENT]),
+    DRAWING,
     THREAD_STREAM,
     replace(
         THREAD_STREAM,
@@ -338,8 +343,13 @@ EXAMPLES = [  # of the deviations, in their order
 def test_a_deviation_is_still_one(deviation: Deviation, example: Exchange) -> None:
     assert deviation.reason
     found = violations(example)
-    assert any(deviation.covers(violation) for violation in found)
+    assert any(deviation.covers(violation, example) for violation in found)
     assert all(is_allowed(violation, example) for violation in found)
+
+
+def test_a_function_of_the_callers_own_has_parameters() -> None:
+    exchange = asked(CHAT, functions=[{"name": "text2image"}, {"name": "weather"}])
+    assert not any(is_allowed(violation, exchange) for violation in violations(exchange))
 
 
 @pytest.mark.parametrize("status", STATUSES, ids=lambda status: str(status.code))
@@ -359,52 +369,3 @@ def test_an_undocumented_status_comes_with_an_error_of_the_api(content: bytes, i
     (violation,) = violations(exchange)
     assert is_allowed(violation, exchange) is is_fine
     assert not is_allowed(violations(replace(exchange, status=418))[0], replace(exchange, status=418))
-
-
-# ---- the recorder ----
-
-
-def test_like_exchanges_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    judged: list[str] = []
-
-    def judge(side: str) -> Callable[[Exchange], list[Violation]]:
-        return lambda exchange: judged.append(side) or []  # type: ignore[func-returns-value]  # that is the trick
-
-    monkeypatch.setattr("contract.recorder.request_violations", judge("request"))
-    monkeypatch.setattr("contract.recorder.answer_violations", judge("answer"))
-    recorder = Recorder()
-    for number in range(3):
-        headers = [*CHAT.headers, ("X-Request-ID", str(number))]
-        recorder.note(replace(said(CHAT, created=1_800_000_000 + number), headers=headers))
-        recorder.note(replace(CHAT, status=None))
-        assert recorder.judge() == []
-    assert judged == ["request", "answer"]
-    recorder.note(said(CHAT, model="other"))
-    recorder.note(replace(asked(CHAT, model="other"), status=404, answer=b"{}"))
-    recorder.note(replace(CHAT, status=None, headers=[AGENT, JSON]))
-    recorder.note(replace(CHAT, headers=[BEARER, JSON], answer=b"[]"))
-    recorder.judge()
-    assert sorted(judged[2:]) == ["answer", "answer", "answer", "request", "request"]
-
-
-def test_what_is_wrong_is_told_each_time_it_is_met() -> None:
-    recorder = Recorder()
-    for _ in range(2):
-        recorder.note(said(CHAT, created="1"))
-        recorder.note(said(CHAT, created="1"))
-        assert len(recorder.judge()) == 1
-    assert recorder.judge() == []
-
-
-def test_a_large_body_is_kept_in_part() -> None:
-    small, large = Sample(), Sample()
-    small.add(b"{}")
-    for _ in range(200):
-        large.add(b"x" * 65_000 + b"\n")
-    assert small.body("application/json") == (b"{}", True)
-    assert large.body("application/json") == (b"", False)
-    for kind in ("multipart/form-data; boundary=b", "application/octet-stream"):
-        kept, is_known = large.body(kind)
-        assert is_known
-        assert Sample.HEAD / 2 < len(kept) < Sample.HEAD * 2
-    assert set(large.body("application/octet-stream")[0].split(b"\n")) == {b"x" * 65_000, b""}

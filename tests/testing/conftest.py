@@ -1,11 +1,14 @@
 import ssl
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal, get_args
 
 import httpx
 import pytest
 
 from gigachat_sdk.testing import Emulator
+
+Way = Literal["http", "https", "http2"]
+WAYS: tuple[Way, ...] = get_args(Way)
 
 
 class Clock:
@@ -24,8 +27,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def emulator(clock: Clock) -> Iterator[Emulator]:
-    with Emulator(clock=clock) as running:
+def way() -> Way:
+    """How clients come; tests choose others by parameters."""
+    return "http"
+
+
+@pytest.fixture
+def emulator(clock: Clock, way: Way) -> Iterator[Emulator]:
+    with Emulator(clock=clock, https=way != "http") as running:
         yield running
 
 
@@ -37,8 +46,8 @@ def open_client(emulator: Emulator, *, http2: bool = False, **kwargs: Any) -> ht
 
 
 @pytest.fixture
-def http(emulator: Emulator) -> Iterator[httpx.Client]:
-    with open_client(emulator) as client:
+def http(emulator: Emulator, way: Way) -> Iterator[httpx.Client]:
+    with open_client(emulator, http2=way == "http2") as client:
         yield client
 
 

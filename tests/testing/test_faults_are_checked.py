@@ -57,6 +57,7 @@ def test_a_kind_has_defaults_for_its_own_keys_only() -> None:
         ({"kind": "refuse", "method": "GET"}, "method: refuse takes none"),
         ({"kind": "refuse", "every": 2}, "seconds: refuse needs it here, or the first time would last for ever"),
         ({"kind": "refuse", "times": 2}, "seconds: refuse needs it here"),
+        ({"kind": "refuse", "probability": 0.5}, "seconds: refuse needs it here"),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(arguments: dict[str, Any], message: str) -> None:

@@ -204,6 +204,7 @@ def refusals(faults: Faults, count: int) -> str:
         (Fault("refuse", seconds=1), "x......"),
         (Fault("refuse", seconds=1, times=2), "xx....."),
         (Fault("refuse", seconds=1, nth=3), "..x...."),
+        (Fault("refuse", nth=3), "..x...."),
         (Fault("refuse", seconds=1, every=3), "..x..x."),
         (Fault("refuse", seconds=1, probability=1), "xxxxxxx"),
     ],

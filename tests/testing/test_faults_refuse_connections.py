@@ -75,6 +75,14 @@ def test_an_injected_refusal_meets_the_next_request(http2: bool, errors: list[ty
         assert http.get("/models").status_code == 200
 
 
+def test_a_connection_that_has_asked_nothing_ends() -> None:
+    with Emulator() as emulator, socket.create_connection(address(emulator), timeout=5) as sock:
+        server: Any = emulator._server
+        wait_until(lambda: bool(server._connections))
+        emulator.inject(Fault("refuse"))
+        assert sock.recv(1) == b""
+
+
 def test_a_request_on_its_way_goes_on() -> None:
     with Emulator() as emulator, open_client(emulator) as http:
         emulator.inject(Fault("stalled", after_bytes=1, path=CHAT))
