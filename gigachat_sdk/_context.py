@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
+from contextlib import suppress
+from contextvars import ContextVar, Token
+from types import TracebackType
 from typing import Any
 
 from typing_extensions import Unpack
@@ -30,14 +31,17 @@ _fields: ContextVar[Mapping[str, str | None]] = ContextVar("gigachat_sdk_request
 _NOTHING: Mapping[str, str | None] = Hidden()
 
 
-@contextmanager
-def request_context(**given: Unpack[RequestContext]) -> Generator[None]:
+class request_context:  # noqa: N801  # it is used as a function
     """Set ids and header fields for every request made inside the block, by any client.
 
     Made for code deep inside a web request: set the ids where the request comes in, and call the model wherever it is
     needed. It belongs to the running task or thread (a context variable), so requests served at the same time keep
     their own. Blocks inside each other add up, and the inner one wins. A keyword of a call wins over the block, the
     block over the client. Token requests are not touched.
+
+    Do not `yield` inside the block: a generator shares its context with whoever iterates over it, who would make
+    requests under these ids too. A streaming answer passes the ids to the call itself, or uses
+    `client.with_options(client_id=...)`.
 
     Args:
         given: `client_id`, `session_id`, `request_id`, `service_id`, `operation_id`, `trace_id`, `agent_id`, and
@@ -51,15 +55,26 @@ def request_context(**given: Unpack[RequestContext]) -> Generator[None]:
         >>> with request_context(client_id="user-17", session_id="dialogue-4"):
         ...     client.chat.completions.create(messages=[{"role": "user", "content": "Привет!"}])
     """
-    check_names(given.keys(), _NAMES, "request_context()")
-    fields = Hidden({**current_context(), **check_headers("headers", given.get("headers"), InvalidRequestTypeError)})
-    ids = context_headers(given, InvalidRequestTypeError)
-    del given  # headers among them may hold secrets, and a traceback with locals would show them
-    token = _fields.set(_merged(fields, ids))
-    try:
-        yield
-    finally:
-        _fields.reset(token)
+
+    def __init__(self, **given: Unpack[RequestContext]) -> None:
+        check_names(given.keys(), _NAMES, "request_context()")
+        self._headers = Hidden(check_headers("headers", given.get("headers"), InvalidRequestTypeError))
+        self._ids = Hidden(context_headers(given, InvalidRequestTypeError))
+        self._tokens: list[Token[Mapping[str, str | None]]] = []
+        del given  # headers among them may hold secrets, and a traceback with locals would show them
+
+    def __enter__(self) -> None:
+        self._tokens.append(_fields.set(_merged({**current_context(), **self._headers}, self._ids)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # A generator may be closed by another task or thread, whose context knows nothing of the block.
+        with suppress(ValueError):
+            _fields.reset(self._tokens.pop())
+
+    def __repr__(self) -> str:
+        return f"request_context({', '.join(sorted({*self._headers, *self._ids}))})"
 
 
 def current_context() -> Mapping[str, str | None]:

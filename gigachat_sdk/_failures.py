@@ -42,7 +42,7 @@ def failure_of(error: Exception, request: httpx.Request, route: str) -> Failure:
         return Failure(APIConnectionError(text), Outcome.NOT_REACHED)
     if "illegal header line" in reason:  # its words may show a cookie
         reason = "an illegal header line"
-    # Over HTTP/2 an answer that is not as long as its head says counts as local; else its words may show a header's value.
+    # Its words may show a header's value. Over HTTP/2 an answer that is not as long as its head says counts as local.
     if isinstance(error, httpx.LocalProtocolError) and "InvalidBodyLength" not in reason:
         text = f"the request to {place} breaks the rules of HTTP; is there a line end or another odd sign in a header?"
         return Failure(APIConnectionError(text), Outcome.FINAL)

@@ -94,6 +94,16 @@ _HABITS = {
     "tool_choice": "function_call",
     "max_completion_tokens": "max_tokens",
     "headers": "extra_headers",
+    "user": "client_id",
+    "frequency_penalty": "repetition_penalty",
+    "presence_penalty": "repetition_penalty",
+    "files": "file",
+}
+_ADVICE = {
+    "extra_body": "it sends no JSON body that fields could be added to",
+    "stop": "the service has no such setting",
+    "seed": "the service has no such setting",
+    "logit_bias": "the service has no such setting",
 }
 
 
@@ -102,9 +112,14 @@ def take_options(params: Mapping[str, Any], known: Iterable[str], method: str) -
     unknown = params.keys() - known
     if unknown:
         name = min(unknown)
-        if name == "extra_body":
-            raise TypeError(f"{method}() takes no extra_body: it sends no JSON body that fields could be added to")
-        close = [_HABITS[name]] if name in _HABITS else get_close_matches(name, known, n=1)
+        if name in _ADVICE:
+            raise TypeError(f"{method}() takes no {name}: {_ADVICE[name]}")
+        if name == "stream":
+            raise TypeError(
+                f"{method}() takes no stream: it " + ("streams by itself" if method == name else "does not")
+            )
+        habit = _HABITS.get(name, "")
+        close = [habit] if habit in known else get_close_matches(name, known, n=1)
         advice = f"; did you mean {close[0]!r}?" if close else "; what the SDK does not know goes into extra_body={...}"
         raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{advice}")
     options = cast("RequestOptions", Hidden({name: params[name] for name in OPTION_NAMES & params.keys()}))
@@ -131,6 +146,8 @@ def context_headers(given: Mapping[str, Any], kind: type[ValueError]) -> dict[st
         if value is not None:
             if not isinstance(value, str):
                 raise kind(f"{name}: expected a string, got {type(value).__name__}")
+            if not value:
+                raise kind.__bases__[0](f"{name}: the value is empty; leave it out, or give None")
             check_headers(name, {CONTEXT_HEADERS[name]: value}, kind)
             found[CONTEXT_HEADERS[name]] = value
     return found

@@ -59,7 +59,8 @@ class GigaChatError(Exception):
         response: The answer (`status_code`, scrubbed `headers`, `elapsed`, `retries_taken`); None where none came.
         status_code: The HTTP status; None where no answer came.
         body: The answer's body: parsed JSON, else text; None where there is none.
-        request_id: The `x-request-id` of the answer, which Sber's support asks for.
+        request_id: The `x-request-id` of the answer, which Sber's support asks for; where none came, the one that you
+            gave.
     """
 
     def __init__(
@@ -84,7 +85,9 @@ class GigaChatError(Exception):
     @property
     def request_id(self) -> str | None:
         """The `x-request-id` of the answer; None where there is none."""
-        return None if self.response is None else self.response.request_id
+        if self.response is not None:
+            return self.response.request_id
+        return None if self.request is None else self.request.headers.get("x-request-id")
 
     def __str__(self) -> str:
         request_id = self.request_id
@@ -317,6 +320,7 @@ _HINTS: tuple[tuple[int, str, str], ...] = (
         "credentials doesn't match",
         "The authorization key is wrong or was revoked: make a new one in your account.",
     ),
+    (404, "no such model", "client.models.list() names the models of your account."),
     (401, "can't decode", "The authorization key is sent as it was issued: do not encode it again."),
     (402, "", "The package of tokens is used up: buy more, or use another model."),
     (403, "", "Your plan may not include this method or model."),

@@ -109,7 +109,7 @@ def test_the_status_decides_the_class(status: int, kind: type[APIStatusError]) -
         (429, "Too Many Requests", "1 request in flight, a company 10"),
         (400, "messages is empty", ""),
         (401, "Token has expired", ""),
-        (404, "No such model", ""),
+        (404, "No such model", "client.models.list() names the models of your account"),
         (500, "Internal Server Error", ""),
     ],
 )

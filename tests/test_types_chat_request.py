@@ -18,7 +18,9 @@ from gigachat_sdk.types import (
     ChatCompletionMessage,
     ChatCompletionParams,
     ChatCompletionRequest,
+    File,
     FunctionCall,
+    GeneratedFile,
 )
 
 USER = [{"role": "user", "content": "Привет"}]
@@ -55,9 +57,36 @@ BAD: list[tuple[str, dict[str, Any], str, bool, str]] = [
     ("a number", {"messages": 5}, "messages", KIND, "expected a list, got 5"),
     ("nothing", {"messages": []}, "messages", VALUE, "expected at least one item"),
     ("an exhausted generator", {"messages": iter(())}, "messages", VALUE, "expected at least one item"),
-    ("a string inside", {"messages": ["Привет"]}, "messages[0]", KIND, "expected a dict or a message"),
-    ("None inside", {"messages": [*USER, None]}, "messages[1]", KIND, "expected a dict or a message"),
-    ("a whole answer", {"messages": [ChatCompletion(choices=[])]}, "messages[0]", VALUE, "needs a 'role'"),
+    (
+        "a string inside",
+        {"messages": ["Привет"]},
+        "messages[0]",
+        KIND,
+        "expected {'role': 'user', 'content': ...} or a message",
+    ),
+    (
+        "None inside",
+        {"messages": [*USER, None]},
+        "messages[1]",
+        KIND,
+        "expected {'role': 'user', 'content': ...} or a message",
+    ),
+    (
+        "a whole answer",
+        {"messages": [ChatCompletion(choices=[])]},
+        "messages[0]",
+        VALUE,
+        "pass its message, choices[0].message",
+    ),
+    ("no role", {"messages": [{"content": "x"}]}, "messages[0]", VALUE, "needs a 'role'"),
+    ("calls of OpenAI", {"messages": [{"role": "assistant", "tool_calls": []}]}, "messages[0]", VALUE, "function_call"),
+    (
+        "a wrapped function",
+        {"messages": USER, "functions": [{"type": "function", "function": {"name": "f"}}]},
+        "functions[0]",
+        VALUE,
+        "without a wrapper: {'name': ...",
+    ),
     # roles
     ("no role", {"messages": [{"content": "x"}]}, "messages[0]", VALUE, "needs a 'role': one of system, user, "),
     ("openai's role", message("developer"), "messages[0]", VALUE, "role 'developer' cannot be sent; use 'system'"),
@@ -350,3 +379,11 @@ def test_a_call_without_arguments_has_none() -> None:
     for message in (answer, {"role": "assistant", "function_call": {"name": "now", "arguments": None}}):
         request = validated(ChatCompletionRequest, {"messages": [message]})
         assert request.to_payload()["messages"][0]["function_call"] == {"name": "now", "arguments": {}}
+
+
+def test_files_may_stand_for_their_ids() -> None:
+    file = File(id="f-1", bytes=1, created_at=1, filename="a", purpose="general")
+    message = {"role": "user", "content": "?", "attachments": [file, GeneratedFile(id="f-2"), "f-3"]}
+    request = validated(ChatCompletionRequest, {"messages": [message]})
+    assert request.to_payload()["messages"][0]["attachments"] == ["f-1", "f-2", "f-3"]
+    assert message["attachments"][0] is file

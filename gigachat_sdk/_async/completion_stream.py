@@ -76,6 +76,8 @@ class AsyncCompletionStream(Generic[ChunkT, CompletionT]):
         return self._stream
 
     def __aiter__(self) -> Self:
+        if self._stream is not None:
+            self._stream.__aiter__()  # refuses one that was left
         return self
 
     async def __anext__(self) -> ChunkT:
@@ -116,8 +118,9 @@ class AsyncCompletionStream(Generic[ChunkT, CompletionT]):
             APIResponseValidationError: The stream brought no answer at all.
         """
         stream = self._opened()
-        async for _ in stream:
-            continue
+        while not stream.is_closed:
+            async for _ in stream:
+                continue
         if not stream.is_complete:
             raise GigaChatError("this stream was left before its end; .snapshot holds what had arrived")
         answer = self.snapshot

@@ -24,7 +24,6 @@ from .._response import parse
 from .._retry import Outcome, RetryPolicy, decide, parse_retry_after
 from .._token import check_header_value
 from ..errors import (
-    APIConnectionError,
     APIError,
     APIResponseValidationError,
     APITimeoutError,
@@ -221,7 +220,7 @@ class AsyncTransport:
                 jitter=random.random(),  # noqa: S311  # spreads retries out, guards nothing
             )
             if delay is None:
-                if retries_taken and isinstance(result.error, APIConnectionError):
+                if retries_taken:
                     result.error.message += f" (tried {retries_taken + 1} times)"
                 raise result.error
             retries_taken += 1

@@ -77,6 +77,8 @@ class CompletionStream(Generic[ChunkT, CompletionT]):
         return self._stream
 
     def __iter__(self) -> Self:
+        if self._stream is not None:
+            self._stream.__iter__()  # refuses one that was left
         return self
 
     def __next__(self) -> ChunkT:
@@ -117,8 +119,9 @@ class CompletionStream(Generic[ChunkT, CompletionT]):
             APIResponseValidationError: The stream brought no answer at all.
         """
         stream = self._opened()
-        for _ in stream:
-            continue
+        while not stream.is_closed:
+            for _ in stream:
+                continue
         if not stream.is_complete:
             raise GigaChatError("this stream was left before its end; .snapshot holds what had arrived")
         answer = self.snapshot

@@ -18,7 +18,7 @@ from .._failures import Failure
 from .._headers import hide_authorization
 from .._request import Call
 from .._response import ChunkReader
-from ..errors import StreamError
+from ..errors import GigaChatError, StreamError
 from ..types._base import ResponseModel
 from ..types.http import ResponseInfo
 from .session import Session
@@ -74,6 +74,8 @@ class Stream(Generic[ChunkT]):
         return self._reader.is_done
 
     def __iter__(self) -> Self:
+        if self._is_closed and not self._reader.is_done:
+            raise GigaChatError("this stream was left, or cut, before its end; what is missing is not asked again")
         return self
 
     def __next__(self) -> ChunkT:

@@ -25,7 +25,6 @@ from .._response import parse
 from .._retry import Outcome, RetryPolicy, decide, parse_retry_after
 from .._token import check_header_value
 from ..errors import (
-    APIConnectionError,
     APIError,
     APIResponseValidationError,
     APITimeoutError,
@@ -222,7 +221,7 @@ class Transport:
                 jitter=random.random(),  # noqa: S311  # spreads retries out, guards nothing
             )
             if delay is None:
-                if retries_taken and isinstance(result.error, APIConnectionError):
+                if retries_taken:
                     result.error.message += f" (tried {retries_taken + 1} times)"
                 raise result.error
             retries_taken += 1

@@ -159,15 +159,15 @@ class BatchResults:
     def __len__(self) -> int:
         return len(self._results)
 
-    def __getitem__(self, request_id: str) -> BatchResult:
-        return self.by_id[request_id]
+    def __getitem__(self, request_id: str | int) -> BatchResult:
+        return self.by_id[str(request_id)]
 
     def __contains__(self, request_id: object) -> bool:
-        return request_id in self.by_id
+        return str(request_id) in self.by_id
 
-    def get(self, request_id: str) -> BatchResult | None:
-        """Return the result of a request; None where the service gave none."""
-        return self.by_id.get(request_id)
+    def get(self, request_id: str | int) -> BatchResult | None:
+        """Return the result of a request, a number standing for its text; None where the service gave none."""
+        return self.by_id.get(str(request_id))
 
     def __repr__(self) -> str:
         failed = sum(result.error is not None for result in self)

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from ._base import BasePage, RequestModel
-from ._narrow import is_dict, is_iterable, is_mapping
+from ._narrow import is_dict, is_iterable, is_mapping, is_sequence
 from .chat_params import (
     AssistantMessageParam,
     FunctionCallChoiceParam,
@@ -58,11 +58,21 @@ def _message(value: object) -> object:
     """Make a dict of a message, and refuse a role that the service does not take."""
     value = plain(value)
     if not is_dict(value):
-        raise PydanticCustomError("message_type", "expected a dict or a message of an answer")
+        raise PydanticCustomError(
+            "message_type", "expected {form} or a message of an answer", {"form": "{'role': 'user', 'content': ...}"}
+        )
+    if value.get("tool_calls") is not None:
+        advice = "{'function_call': {'name': ..., 'arguments': {...}}}"
+        raise PydanticCustomError("foreign_key", "there are no 'tool_calls'; a message has {form}", {"form": advice})
+    attachments = value.get("attachments")
+    if is_sequence(attachments):  # files that the service has told of may stand for their ids
+        value = {**value, "attachments": [getattr(item, "id", item) for item in attachments]}
     role = value.get("role")
     if isinstance(role, str) and role in SENDABLE_ROLES:
         return value
     roles = ", ".join(SENDABLE_ROLES)
+    if role is None and ("choices" in value or "message" in value):
+        raise PydanticCustomError("role_missing", "this is a whole answer; pass its message, choices[0].message")
     if role is None:
         raise PydanticCustomError("role_missing", "a message needs a 'role': one of {roles}", {"roles": roles})
     advice = (isinstance(role, str) and _ROLE_HINTS.get(role)) or f"use one of {roles}"
@@ -154,6 +164,11 @@ ResponseFormat: TypeAlias = Annotated[
 def function_dict(value: object) -> object:
     """Make a dict of a function; what an answer left empty is not sent."""
     document = plain(value)
+    if is_dict(document) and "function" in document and "name" not in document:
+        advice = "{'name': ..., 'parameters': ...}"
+        raise PydanticCustomError(
+            "function_wrapper", "a function stands here without a wrapper: {form}", {"form": advice}
+        )
     if isinstance(value, pydantic.BaseModel) and is_dict(document):
         return {name: item for name, item in document.items() if item is not None}
     return document

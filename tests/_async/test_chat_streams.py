@@ -15,6 +15,7 @@ from gigachat_sdk import (
     AsyncStream,
     ChatCompletion,
     ChatCompletionChunk,
+    GigaChatError,
     NotFoundError,
     StreamError,
     StreamInterruptedError,
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.anyio
 CHAT = "/v1/chat/completions"
 WIRE = Path(__file__).parent.parent / "fixtures" / "wire"
 MESSAGES = [{"role": "user", "content": "Привет, как дела? Расскажи что-нибудь"}]
+LEFT = r"^this stream was left, or cut, before its end"
 EVENT_STREAM = {"Content-Type": "text/event-stream"}
 
 
@@ -94,7 +96,8 @@ async def test_a_stream_is_its_own_iterator_and_ends_for_good(client: AsyncClien
 async def test_a_stream_closes_with_its_block(client: AsyncClient) -> None:
     async with await open_stream(client) as stream:
         assert (await stream.__anext__()).choices
-    assert await texts(stream) == []
+    with pytest.raises(GigaChatError, match=LEFT):
+        await texts(stream)
     assert "closed" in repr(stream)
 
 
@@ -103,19 +106,22 @@ async def test_a_stream_can_be_closed_early_and_twice(client: AsyncClient) -> No
     await stream.__anext__()
     await stream.aclose()
     await stream.aclose()
-    assert await texts(stream) == []
+    with pytest.raises(GigaChatError, match=LEFT):
+        await texts(stream)
     assert len(await client.models.list()) > 0
 
 
 async def test_a_stream_can_be_closed_before_it_is_read(client: AsyncClient) -> None:
     stream = await open_stream(client)
     await stream.aclose()
-    assert await texts(stream) == []
+    with pytest.raises(GigaChatError, match=LEFT):
+        await texts(stream)
 
 
-async def test_a_stream_that_was_read_can_be_closed(client: AsyncClient) -> None:
+async def test_a_stream_that_was_read_can_be_closed_and_has_nothing_more(client: AsyncClient) -> None:
     stream = await open_stream(client)
     await texts(stream)
+    assert await texts(stream) == []
     await stream.aclose()
 
 
@@ -136,7 +142,8 @@ async def test_a_stream_cut_before_its_end_keeps_what_had_arrived(
     assert (error.request_id, error.status_code) == (stream.request_id, 200)
     assert error.__context__ is None
     assert "6 characters had arrived" in str(error)
-    assert await texts(stream) == []
+    with pytest.raises(GigaChatError, match=LEFT):
+        await texts(stream)
     assert len(emulator.requests_to(CHAT)) == 1
     assert pickle.loads(pickle.dumps(error)).partial == error.partial
 

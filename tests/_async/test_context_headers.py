@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from gigachat_sdk import InvalidRequestError, request_context
+from gigachat_sdk import APIConnectionError, InvalidRequestError, request_context
 from gigachat_sdk.testing import Emulator
 
 from .conftest import Connect
@@ -147,7 +148,13 @@ async def test_a_copy_of_a_client_has_ids_of_its_own(connect: Connect, emulator:
 
 @pytest.mark.parametrize("name", sorted(IDS))
 @pytest.mark.parametrize(
-    ("value", "words"), [(17, "expected a string, got int"), ("a\nb", "holds characters that a header cannot")]
+    ("value", "words"),
+    [
+        (17, "expected a string, got int"),
+        ("a\nb", "holds characters that a header cannot"),
+        ("Анна", "give printable ASCII"),
+        ("", "the value is empty"),
+    ],
 )
 async def test_an_id_that_no_header_can_hold_is_refused_by_its_name(
     connect: Connect, emulator: Emulator, name: str, value: Any, words: str
@@ -170,3 +177,35 @@ async def test_an_unknown_keyword_of_a_block_is_told_with_the_right_one() -> Non
         raise AssertionError("the block must not begin")
     with pytest.raises(InvalidRequestError, match="headers: expected a dict"), request_context(headers=["X-A"]):
         raise AssertionError("the block must not begin")
+
+
+async def test_a_block_can_be_entered_again(connect: Connect, emulator: Emulator) -> None:
+    client = connect(emulator)
+    block = request_context(client_id="again", headers={"X-A": "secret"})
+    assert repr(block) == "request_context(X-A, X-Client-ID)"
+    for _ in range(2):
+        with block, block:
+            await client.chat.completions.create(messages=MESSAGES)
+            assert sent(emulator)["x-client-id"] == "again"
+        await client.chat.completions.create(messages=MESSAGES)
+        assert "x-client-id" not in sent(emulator)
+
+
+async def test_a_generator_that_ends_in_another_context_says_nothing() -> None:
+    def generate() -> Iterator[int]:
+        with request_context(client_id="1"):
+            yield 1
+
+    generator = generate()
+    contextvars.copy_context().run(next, generator)
+    assert list(generator) == []
+
+
+async def test_a_lost_connection_knows_the_id_that_was_given(connect: Connect) -> None:
+    client = connect(base_url="http://127.0.0.1:1/v1", access_token="t", max_retries=0)
+    with pytest.raises(APIConnectionError, match=r"\(request id mine-7\)") as caught:
+        await client.models.list(request_id="mine-7")
+    assert caught.value.request_id == "mine-7"
+    with pytest.raises(APIConnectionError) as caught:
+        await client.models.list()
+    assert caught.value.request_id is None

@@ -13,6 +13,7 @@ from gigachat_sdk import (
     APIResponseValidationError,
     AsyncClient,
     AsyncStream,
+    GigaChatError,
     NotFoundError,
     StreamError,
     StreamInterruptedError,
@@ -220,5 +221,6 @@ async def test_a_stream_can_be_left_early(client: AsyncClient) -> None:
     async with await opened(client) as stream:
         assert (await stream.__anext__()).event == DELTA
     assert (stream.is_closed, stream.is_complete) == (True, False)
-    assert [chunk async for chunk in stream] == []
+    with pytest.raises(GigaChatError, match="left, or cut, before its end"):
+        [chunk async for chunk in stream]
     assert (await client.v2.chat.completions.create(messages=MESSAGES)).text

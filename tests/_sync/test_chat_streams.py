@@ -15,6 +15,7 @@ from gigachat_sdk import (
     ChatCompletion,
     ChatCompletionChunk,
     Client,
+    GigaChatError,
     NotFoundError,
     Stream,
     StreamError,
@@ -27,6 +28,7 @@ from .conftest import Connect
 CHAT = "/v1/chat/completions"
 WIRE = Path(__file__).parent.parent / "fixtures" / "wire"
 MESSAGES = [{"role": "user", "content": "Привет, как дела? Расскажи что-нибудь"}]
+LEFT = r"^this stream was left, or cut, before its end"
 EVENT_STREAM = {"Content-Type": "text/event-stream"}
 
 
@@ -93,7 +95,8 @@ def test_a_stream_is_its_own_iterator_and_ends_for_good(client: Client) -> None:
 def test_a_stream_closes_with_its_block(client: Client) -> None:
     with open_stream(client) as stream:
         assert (stream.__next__()).choices
-    assert texts(stream) == []
+    with pytest.raises(GigaChatError, match=LEFT):
+        texts(stream)
     assert "closed" in repr(stream)
 
 
@@ -102,19 +105,22 @@ def test_a_stream_can_be_closed_early_and_twice(client: Client) -> None:
     stream.__next__()
     stream.close()
     stream.close()
-    assert texts(stream) == []
+    with pytest.raises(GigaChatError, match=LEFT):
+        texts(stream)
     assert len(client.models.list()) > 0
 
 
 def test_a_stream_can_be_closed_before_it_is_read(client: Client) -> None:
     stream = open_stream(client)
     stream.close()
-    assert texts(stream) == []
+    with pytest.raises(GigaChatError, match=LEFT):
+        texts(stream)
 
 
-def test_a_stream_that_was_read_can_be_closed(client: Client) -> None:
+def test_a_stream_that_was_read_can_be_closed_and_has_nothing_more(client: Client) -> None:
     stream = open_stream(client)
     texts(stream)
+    assert texts(stream) == []
     stream.close()
 
 
@@ -135,7 +141,8 @@ def test_a_stream_cut_before_its_end_keeps_what_had_arrived(
     assert (error.request_id, error.status_code) == (stream.request_id, 200)
     assert error.__context__ is None
     assert "6 characters had arrived" in str(error)
-    assert texts(stream) == []
+    with pytest.raises(GigaChatError, match=LEFT):
+        texts(stream)
     assert len(emulator.requests_to(CHAT)) == 1
     assert pickle.loads(pickle.dumps(error)).partial == error.partial
 

@@ -37,7 +37,8 @@ def test_a_model_that_is_not_there(client: Client, emulator: Emulator) -> None:
     error = caught.value
     assert (error.status_code, error.body) == (404, {"status": 404, "message": "No such model"})
     assert str(error) == (
-        f"404 for GET {emulator.base_url}/models/Nobody: No such model (request id {error.request_id})"
+        f"404 for GET {emulator.base_url}/models/Nobody: No such model. client.models.list() names the models of "
+        f"your account. (request id {error.request_id})"
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 from gigachat_sdk import (
     APIResponseValidationError,
     Client,
+    GigaChatError,
     NotFoundError,
     Stream,
     StreamError,
@@ -219,5 +220,6 @@ def test_a_stream_can_be_left_early(client: Client) -> None:
     with opened(client) as stream:
         assert (stream.__next__()).event == DELTA
     assert (stream.is_closed, stream.is_complete) == (True, False)
-    assert [chunk for chunk in stream] == []
+    with pytest.raises(GigaChatError, match="left, or cut, before its end"):
+        [chunk for chunk in stream]
     assert (client.v2.chat.completions.create(messages=MESSAGES)).text

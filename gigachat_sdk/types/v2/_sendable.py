@@ -27,6 +27,14 @@ def without_none(value: object) -> object:
     return {name: item for name, item in value.items() if item is not None} if is_dict(value) else value
 
 
+_PARTS = frozenset({"text", "files", "function_call", "function_result", "tool_execution", "inline_data", "logprobs"})
+# What v1 and other packages have in a message, and the service would not look at.
+_FOREIGN = {
+    "attachments": "a file is a part of the content: {'files': [{'id': ...}]}",
+    "tool_calls": "a call is a part of the content: {'function_call': {'name': ..., 'arguments': {...}}}",
+}
+
+
 def message(value: object) -> object:
     """Make a dict of a message, and refuse a role that the service does not take."""
     is_answer = isinstance(value, ResponseMessage)
@@ -36,6 +44,11 @@ def message(value: object) -> object:
     role = given.get("role")
     if not is_answer and role not in SENDABLE_ROLES:
         raise _role_error(role)
+    for name, advice in _FOREIGN.items():
+        if given.get(name) is not None:
+            raise PydanticCustomError(
+                "foreign_key", "the v2 contract has no {name}; {advice}", {"name": repr(name), "advice": advice}
+            )
     states = [given.pop(name) for name in _STATE_IDS if name in given]
     if states:
         given["tools_state_id"] = states[0]
@@ -96,6 +109,12 @@ def part(value: object) -> object:
     """Refuse a part that is none."""
     if not is_dict(value):
         raise PydanticCustomError("part_type", "expected a text or a part, such as {'text': ...}")
+    if "type" in value and not value.keys() & _PARTS:
+        raise PydanticCustomError(
+            "part_kind",
+            "a part says what it is by its key and has no 'type': a text is {text}, an uploaded file {file}",
+            {"text": "{'text': ...}", "file": "{'files': [{'id': ...}]}"},
+        )
     if not value:
         raise PydanticCustomError("part_empty", "a part has one of the keys text, files, function_call, ...")
     return value
