@@ -125,7 +125,7 @@ class ChatCompletionV2Accumulator:
 
     def _add_message(self, message: ResponseMessage, *, is_progress: bool) -> None:
         given = _given(message)
-        content: list[dict[str, Any]] = given.pop("content", [])
+        content: list[dict[str, Any]] = given.pop("content", None) or []  # null is written as it came
         parts = [part for part in content if not _tells_progress(part, is_progress)]
         if _tells_progress(given, is_progress):
             del given[_PROGRESS]

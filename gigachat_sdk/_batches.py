@@ -11,9 +11,10 @@ import pydantic
 
 from ._body import PIECE
 from ._calls import chat_completion_call
-from ._json import json_bytes
+from ._constants import LONGEST_TIME
+from ._json import json_bytes, text_bytes
 from ._request import BODYLESS_NAMES, OPTION_NAMES, Call, take_options, validated
-from ._retry import CallKind
+from ._retry import CallKind, shown_number
 from ._uploads import Upload
 from .errors import InvalidRequestError, InvalidRequestTypeError, NotFoundError
 from .types._base import attach
@@ -68,13 +69,17 @@ class BatchLines:
         self._places: dict[str, str] = {}  # by id
         self._lines: list[bytes] = []
 
-    def of_requests(self, requests: Any) -> bytes:
-        """Return the body for any iterable of requests, taken once."""
+    def listed(self, requests: Any) -> list[Any]:
+        """Return the requests of any iterable, taken once."""
         if isinstance(requests, str | bytes | pydantic.BaseModel) or is_mapping(requests) or not is_iterable(requests):
             raise InvalidRequestTypeError(
                 f"requests: expected a list of requests, got {type(requests).__name__}", param="requests"
             )
-        for number, item in enumerate(requests):
+        return list(requests)
+
+    def of_requests(self, requests: Any) -> bytes:
+        """Return the body for any iterable of requests, taken once."""
+        for number, item in enumerate(self.listed(requests)):
             self._add(item, f"requests[{number}]")
         return self._joined("requests")
 
@@ -131,6 +136,8 @@ class BatchLines:
         if identity is None:
             identity = str(len(self._places))
         elif isinstance(identity, int) and not isinstance(identity, bool):
+            if abs(identity) >= 10**20:
+                raise InvalidRequestError(f"id: {shown_number(identity)} is no id", param="id")
             identity = str(identity)
         elif not isinstance(identity, str):
             raise InvalidRequestTypeError(f"id: expected a string, got {type(identity).__name__}", param="id")
@@ -201,6 +208,7 @@ def batch_id(batch: Any) -> str:
         raise InvalidRequestTypeError(f"batch: expected an id or a Batch, got {type(batch).__name__}", param="batch")
     if not found:
         raise InvalidRequestError("batch: the id is empty", param="batch")
+    text_bytes(found, "batch")
     return found
 
 
@@ -212,8 +220,10 @@ def check_wait(poll_interval: Any, deadline: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             text = f"{name}: expected a number of seconds, got {type(value).__name__}"
             raise InvalidRequestTypeError(text, param=name)
-        if not value > 0 or (name == "poll_interval" and value == float("inf")):
-            raise InvalidRequestError(f"{name}: give more than 0 seconds, not {value}", param=name)
+        if not value > 0 or (value > LONGEST_TIME and (name == "poll_interval" or value != float("inf"))):
+            limit = f" and no more than {LONGEST_TIME:g}" if value > 0 else ""
+            text = f"{name}: give more than 0 seconds{limit}, not {shown_number(value)}"
+            raise InvalidRequestError(text, param=name)
 
 
 def the_batch(page: BatchList, wanted: str) -> Batch:
@@ -247,8 +257,9 @@ def _result(line: bytes, response: ResponseInfo) -> BatchResult:
     except (ValueError, RecursionError):
         document = None
     if not is_dict(document):
-        return BatchResult("", None, BatchResultError("this line of the results is no JSON object"), {})
-    identity: Any = document.get("custom_id", document.get("id", ""))
+        return BatchResult("", None, BatchResultError("this line of the results is no JSON object"))
+    ids = (document.get("custom_id"), document.get("id"))
+    identity: Any = next((identity for identity in ids if identity is not None), "")
     status: Any = None
     # "result" is what is known of the service; the others are the habits of its like.
     body: Any = next((document[name] for name in ("result", "response", "body") if document.get(name)), None)
@@ -258,7 +269,7 @@ def _result(line: bytes, response: ResponseInfo) -> BatchResult:
     error = None
     if answer is None:
         error = _error(document.get("error") or body, status)
-    return BatchResult(str(identity), answer, error, document)
+    return BatchResult(str(identity), answer, error, line)
 
 
 def _answer(body: Any, response: ResponseInfo) -> ChatCompletion | EmbeddingList | None:

@@ -139,7 +139,7 @@ class FileSource:
             return False
         try:
             self._file.seek(self._start)
-        except (OSError, ValueError):
+        except Exception:  # of an object of the user's
             return False
         self._taken = 0
         self._is_at_end = False

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, TypeGuard, TypeVar, get_args, get_origin
+from urllib.parse import unquote
 
 import pydantic
-from pydantic.errors import PydanticUserError
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
-from ._json import json_bytes, text_bytes
+from ._json import json_bytes, model_document, text_bytes
 from ._request import BODYLESS_NAMES, OPTION_NAMES, Call, take_options
-from ._response import misfit, one_line, parse
+from ._response import misfit, one_line, parse, with_whole_characters
 from ._retry import CallKind
 from .errors import APIResponseValidationError, InvalidRequestError, InvalidRequestTypeError
 from .types._base import ResponseModel
@@ -57,14 +58,14 @@ def _path(path: Any) -> str:
             f"path: {path!r} is no path; parameters go into extra_query, and ids are quoted (urllib.parse.quote)",
             param="path",
         )
-    if {".", ".."} & set(path.split("/")):
+    if {".", ".."} & set(unquote(path).replace("\\", "/").split("/")):  # servers see through %2e
         raise InvalidRequestError(f"path: {path!r} has a dot segment, which leads out of base_url", param="path")
     return path if path.startswith("/") else f"/{path}"
 
 
 def _content(body: Any, extra: Mapping[str, Any] | None) -> tuple[bytes | None, str | None]:
     if isinstance(body, pydantic.BaseModel):
-        body = body.model_dump(exclude_unset=True, by_alias=True, mode="json")
+        body = model_document(body, "body")
     if is_mapping(body) or (body is None and extra is not None):
         return json_bytes(body or {}, extra), "application/json"
     if extra is not None:
@@ -107,6 +108,7 @@ def chunk_type(stream_cls: Any, stream: type[Any]) -> type[ResponseModel]:
             f"stream_cls: chunks are models on gigachat_sdk.types.ResponseModel, and {chunk!r} is none",
             param="stream_cls",
         )
+    _check("stream_cls", chunk)
     return chunk
 
 
@@ -129,15 +131,23 @@ def _reader(cast_to: Any) -> pydantic.TypeAdapter[Any]:
 
 def check_cast(cast_to: Any) -> None:
     """Refuse, before anything is sent, a type that no answer can be read as."""
+    _check("cast_to", cast_to)
+
+
+def _check(name: str, kind: Any) -> None:
     reason = "give a type, such as dict, a pydantic model or list[Model]"
-    if isinstance(cast_to, type) or get_origin(cast_to) is not None or cast_to is Any:
+    if isinstance(kind, type) or get_origin(kind) is not None or kind is Any:
         try:
-            _reader(cast_to)
-        except (PydanticUserError, TypeError) as error:
-            reason = str(error).partition("\n")[0]
-        else:
+            # What refers to names that are not there yet is made, and does not read; no validator sees an empty text.
+            if _is_response_model(kind):
+                kind.__pydantic_validator__.validate_json(b"")
+            else:
+                _reader(kind).validate_json(b"")
+        except pydantic.ValidationError:
             return
-    raise InvalidRequestTypeError(f"cast_to: no answer can be read as {cast_to!r}: {reason}", param="cast_to")
+        except (PydanticUserError, PydanticUndefinedAnnotation, TypeError, NameError, SyntaxError) as error:
+            reason = str(error).partition("\n")[0]
+    raise InvalidRequestTypeError(f"{name}: no answer can be read as {kind!r}: {reason}", param=name)
 
 
 def parse_as(
@@ -158,5 +168,7 @@ def _parsed(cast_to: Any, content: bytes, request: RequestInfo, response: Respon
     try:
         return _reader(cast_to).validate_json(content)
     except pydantic.ValidationError as error:
-        reason = one_line(error)
+        reason, whole = one_line(error), with_whole_characters(content, error)
+    if whole is not None:
+        return _parsed(cast_to, whole, request, response)
     return misfit(getattr(cast_to, "__name__", repr(cast_to)), reason, content, request, response)

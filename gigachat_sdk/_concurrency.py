@@ -11,10 +11,11 @@ import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from socket import SHUT_RD, SHUT_RDWR
 from socket import socket as base
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -43,6 +44,63 @@ async def async_in_thread(function: Callable[[], T]) -> T:
 
 def in_thread(function: Callable[[], T]) -> T:
     """Run it right here: a thread may block."""
+    return function()
+
+
+async def async_read_in_thread(function: Callable[[], T]) -> T:
+    """Run a read that may never end (a pipe, a dead mount) off the event loop; given up, its thread goes on alone.
+
+    In a thread of its own: those of anyio would keep the program from ending, and there are only so many of them.
+
+    Raises:
+        DeadlineError: The deadline of the call came first.
+    """
+    seconds = shortened(None)
+    loop, is_over = current_loop(), anyio.Event()
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            results.append(function())
+        except BaseException as error:
+            errors.append(error)
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+            run_soon = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
+            run_soon(is_over.set)
+
+    threading.Thread(target=copy_context().run, args=(read,), daemon=True).start()
+    with anyio.move_on_after(seconds):
+        await is_over.wait()
+    if errors:
+        try:
+            raise errors[0]
+        finally:
+            errors.clear()  # a traceback with this frame in it would be a ring
+    if not results:
+        raise DeadlineError
+    return results[0]
+
+
+def read_in_thread(function: Callable[[], T]) -> T:
+    """Run it right here, if there is time left; nothing can end a read that blocks."""
+    shortened(None)
+    return function()
+
+
+async def async_within(seconds: float, function: Callable[[], Awaitable[T]]) -> T:
+    """Wait for a function of the user's, which may know nothing of deadlines.
+
+    Raises:
+        DeadlineError: It took longer than `seconds`.
+    """
+    with anyio.move_on_after(seconds):
+        return await function()
+    raise DeadlineError
+
+
+def within(seconds: float, function: Callable[[], T]) -> T:
+    """Call a function: a thread cannot be woken."""
     return function()
 
 
@@ -176,6 +234,24 @@ class AsyncLock:
         self._lock().release()
 
 
+class _HasConnections(Protocol):
+    def leave_to_parent(self) -> None: ...
+
+
+_with_connections: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Keep a child from closing, be it at its end, what its parent is using."""
+    local: _HasConnections
+    for local in list(_with_connections):
+        local.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class Local(Generic[T]):
     """Values that are made once and closed together, by name."""
 
@@ -183,16 +259,18 @@ class Local(Generic[T]):
         self._close = close
         self._values: dict[Any, T] = {}
         self._guard = threading.Lock()
-        self._process = os.getpid()
+        _with_connections.add(self)
         # Closes quietly at garbage collection and at interpreter exit what its owner forgot to close.
         weakref.finalize(self, _close_all, self._values, close)
 
+    def leave_to_parent(self) -> None:
+        """After a fork the connections are the parent's: they are neither used nor closed here."""
+        _inherited.append(dict(self._values))
+        self._values.clear()
+        self._guard = threading.Lock()
+
     def get(self, name: Any) -> T | None:
         """Return the value `name`, None where there is none yet."""
-        if self._process != os.getpid():  # after a fork the connections are the parent's: neither used nor closed here
-            _inherited.append(dict(self._values))
-            self._values.clear()
-            self._process = os.getpid()
         return self._values.get(name)
 
     def add(self, name: Any, make: Callable[[], T]) -> T:
@@ -229,14 +307,12 @@ class AsyncLocal(Generic[T]):
         self._close = close
         self._values: dict[tuple[Any, Any], T] = {}
         self._guardians: dict[tuple[Any, Any], AsyncGenerator[None, None]] = {}
-        self._process = os.getpid()
+        _with_connections.add(self)
         # Once its owner is gone the generators are closed on their loops; trio would complain of them otherwise.
         weakref.finalize(self, _close_guardians, self._guardians).atexit = False
 
     def get(self, name: Any) -> T | None:
         """Return the value `name` of the running loop, None where there is none yet."""
-        if self._process != os.getpid():
-            self._leave_to_parent()
         return self._values.get((current_loop(), name))
 
     async def add(self, name: Any, make: Callable[[], T]) -> T:
@@ -254,12 +330,11 @@ class AsyncLocal(Generic[T]):
         """Return the values of all loops."""
         return list(self._values.values())
 
-    def _leave_to_parent(self) -> None:
+    def leave_to_parent(self) -> None:
         """After a fork the connections are the parent's: they are neither used nor closed here."""
         _inherited.append((dict(self._values), dict(self._guardians)))
         self._values.clear()
         self._guardians.clear()
-        self._process = os.getpid()
 
     def _forget_closed_loops(self) -> None:
         for key in list(self._values):

@@ -57,6 +57,16 @@ def running(deadline: Deadline | None) -> Generator[None]:
         _current.reset(token)
 
 
+@contextmanager
+def no_deadline() -> Generator[None]:
+    """Keep the deadline from code of the user's: a task that it starts would inherit it for ever."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def current_deadline() -> Deadline | None:
     """Return the deadline that counts here; None where there is none."""
     return _current.get()

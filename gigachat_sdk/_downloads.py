@@ -58,6 +58,8 @@ class PartFile:
     def _open(self) -> None:
         if not self._given:  # pathlib takes it for the working directory
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if os.path.basename(self._given) in ("", ".", ".."):  # noqa: PTH119  # a directory's; pathlib drops the slash
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path = Path(self._given)
         try:
             mode = path.stat().st_mode

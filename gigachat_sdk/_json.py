@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pydantic
+from pydantic_core import to_jsonable_python
 
 from .errors import InvalidRequestError, InvalidRequestTypeError
 from .types._narrow import is_mapping, is_sequence
@@ -30,6 +31,17 @@ def json_bytes(payload: Mapping[str, Any] | Sequence[Any], extra: Mapping[str, A
     raise InvalidRequestError(f"{place}: {trouble}", param=place)
 
 
+def model_document(model: pydantic.BaseModel, name: str) -> Any:
+    """Return a model of the user's as the JSON document to send; what JSON cannot hold is told by its place."""
+    try:
+        return _dumped(model)
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = _first_line(error)
+    place, trouble = _find_trouble(model, "", 0) or (name, reason)
+    place = place or name
+    raise InvalidRequestError(f"{place}: {trouble}", param=place)
+
+
 def text_bytes(text: str, name: str) -> bytes:
     """Encode text that is sent as it is; half a character cannot be."""
     at = surrogate(text)
@@ -40,13 +52,35 @@ def text_bytes(text: str, name: str) -> bytes:
 
 def _jsonable(value: object) -> object:
     if isinstance(value, pydantic.BaseModel):
-        return value.model_dump(exclude_unset=True, by_alias=True)
+        return _dumped(value)
     if is_mapping(value):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def _find_trouble(value: Any, path: str, depth: int) -> tuple[str, str] | None:
+def _dumped(model: pydantic.BaseModel) -> Any:
+    """Write a model as pydantic writes it in JSON, dates and all, but let no number become null."""
+    written = model.model_dump(exclude_unset=True, by_alias=True, mode="json")
+    if _hides_nan(model.model_dump(exclude_unset=True, by_alias=True), written):
+        raise ValueError("it holds a number that JSON cannot hold")
+    return written
+
+
+def _hides_nan(plain: Any, written: Any) -> bool:
+    if written is None:
+        return isinstance(plain, float)
+    if is_mapping(plain) and is_mapping(written):
+        plain, written = list(plain.values()), list(written.values())
+    if isinstance(plain, list | tuple | set | frozenset) and is_sequence(written):
+        return any(map(_hides_nan, plain, written))
+    return False
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _find_trouble(value: Any, path: str, depth: int, *, is_model: bool = False) -> tuple[str, str] | None:
     """Look for what JSON cannot hold; only called once serialising has failed."""
     if isinstance(value, str):
         at = surrogate(value)
@@ -60,7 +94,10 @@ def _find_trouble(value: Any, path: str, depth: int) -> tuple[str, str] | None:
     if depth > 100:
         return re.split(r"[.\[]", path)[0], "it is nested too deeply, or holds itself"
     if isinstance(value, pydantic.BaseModel):
-        value = value.model_dump(exclude_unset=True, by_alias=True)
+        try:
+            value, is_model = value.model_dump(exclude_unset=True, by_alias=True), True
+        except (ValueError, TypeError, RecursionError) as error:
+            return path, _first_line(error)
     items: list[tuple[str, Any]]
     if is_mapping(value):
         keys: list[Any] = list(value)
@@ -72,9 +109,21 @@ def _find_trouble(value: Any, path: str, depth: int) -> tuple[str, str] | None:
         items = [(f"{path}.{name}" if path else str(name), item) for name, item in value.items()]
     elif is_sequence(value):
         items = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    elif is_model and _is_written(value):
+        return None
     else:
         return path, f"{type(value).__name__} is not JSON"
-    return next((found for place, item in items if (found := _find_trouble(item, place, depth + 1))), None)
+    found = (_find_trouble(item, place, depth + 1, is_model=is_model) for place, item in items)
+    return next((trouble for trouble in found if trouble), None)
+
+
+def _is_written(value: Any) -> bool:
+    """Say whether pydantic writes a value, such as a date, in JSON."""
+    try:
+        to_jsonable_python(value)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
 
 
 def surrogate(text: str) -> int | None:

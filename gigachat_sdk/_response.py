@@ -6,6 +6,7 @@ shows no body as a local.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +29,11 @@ ModelT = TypeVar("ModelT", bound=ResponseModel)
 ChunkT = TypeVar("ChunkT", bound=ResponseModel)
 StreamErrorT = TypeVar("StreamErrorT", bound="StreamError[Any]")
 
+# One escape of a JSON text; the group is half a character without its other half.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+
 ERROR_EVENTS = frozenset({"error", "response.error"})
 ERROR_WORDS = frozenset({"error", "message", "status"})
 
@@ -40,7 +46,9 @@ def parse(
         answer: ModelT = model.__pydantic_validator__.validate_json(content)
         return attach(answer, response)
     except pydantic.ValidationError as error:
-        reason = one_line(error)
+        reason, whole = one_line(error), with_whole_characters(content, error)
+    if whole is not None:
+        return parse(model, whole, request, response, is_secret=is_secret)
     return misfit(model.__name__, reason, content, request, response, is_secret=is_secret)
 
 
@@ -64,6 +72,17 @@ def one_line(error: pydantic.ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"]))
     return f"{place}: {first['msg']}" if place else first["msg"]
+
+
+def with_whole_characters(content: bytes, error: pydantic.ValidationError) -> bytes | None:
+    """Return a JSON text with U+FFFD for every half of a character; None where that cannot be what is wrong.
+
+    A model that stops in the middle of an emoji leaves half of it, which JSON can spell and pydantic does not read.
+    """
+    if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
+        return None
+    whole = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], content)
+    return None if whole == content else whole
 
 
 class ChunkReader(Generic[ChunkT]):
@@ -98,10 +117,12 @@ class ChunkReader(Generic[ChunkT]):
         try:
             chunk: ChunkT = self._validate(data)
         except pydantic.ValidationError as error:
-            reason = one_line(error)
+            reason, whole = one_line(error), with_whole_characters(data, error)
         else:
             self._add(chunk)
             return attach(chunk, self.response)
+        if whole is not None:
+            return self.read(Event(name, whole))
         # An event with a name of its own (a ping) that is no chunk concerns somebody else.
         return self.no_chunk(data, reason, is_ours=not name)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 
 from ._events import Event
-from ._response import ERROR_EVENTS, ERROR_WORDS, ChunkReader, document_of, one_line
+from ._response import ERROR_EVENTS, ERROR_WORDS, ChunkReader, document_of, one_line, with_whole_characters
 from .errors import StreamError
 from .types._base import attach
 from .types.v2 import ChatCompletionChunk
@@ -25,7 +25,7 @@ class EventReader(ChunkReader[ChatCompletionChunk]):
         try:
             chunk: ChatCompletionChunk = self._validate(data)
         except pydantic.ValidationError as error:
-            reason = one_line(error)
+            reason, whole = one_line(error), with_whole_characters(data, error)
         else:
             name_event(chunk, name)
             if is_of_message(name):
@@ -40,5 +40,7 @@ class EventReader(ChunkReader[ChatCompletionChunk]):
             else:
                 set_added_texts(chunk, {})  # who knows what its texts are
             return attach(chunk, self.response)
+        if whole is not None:
+            return self.read(Event(name, whole))
         # An event of any other name that is no chunk concerns somebody else.
         return self.no_chunk(data, reason, is_ours=is_of_message(name))

@@ -93,7 +93,7 @@ class RetryPolicy:
             if isinstance(max_retries, bool) or not isinstance(max_retries, int):
                 raise type_error(f"max_retries: expected a whole number, got {type(max_retries).__name__}")
             if max_retries < 0:
-                raise error(f"{name_of('max_retries')}: give 0 (never) or more, not {max_retries}")
+                raise error(f"{name_of('max_retries')}: give 0 (never) or more, not {shown_number(max_retries)}")
             changes["max_retries"] = max_retries
         if retry_statuses is not None:
             if isinstance(retry_statuses, str | bytes) or is_mapping(retry_statuses) or not is_iterable(retry_statuses):
@@ -110,9 +110,16 @@ class RetryPolicy:
             if isinstance(deadline, bool) or not isinstance(deadline, int | float):
                 raise type_error(f"deadline: expected seconds, got {type(deadline).__name__}")
             if not 0 < deadline <= LONGEST_TIME:
-                raise error(f"{name_of('deadline')}: {deadline!r} is no time for a call; give seconds over 0")
+                raise error(
+                    f"{name_of('deadline')}: {shown_number(deadline)} is no time for a call; give seconds over 0"
+                )
             changes["deadline"] = float(deadline)
         return replace(self, **changes) if changes else self
+
+
+def shown_number(number: float) -> str:
+    """Show a number; Python refuses to write an int of thousands of digits."""
+    return repr(number) if isinstance(number, float) or abs(number) < 10**20 else "a number of more than 20 digits"
 
 
 def decide(

@@ -21,6 +21,9 @@ from .types._narrow import is_dict, is_sequence
 
 T = TypeVar("T")
 
+_LONGEST = 1_000_000  # characters, more or less
+_DEEPEST = 100  # models within models
+_TOO_DEEP = "the type is nested too deeply for a schema; give it fewer levels"
 _NULL = {"type": "null"}
 _NAMED = frozenset({"properties", "patternProperties", "dependentSchemas"})  # schemas under names
 _LISTED = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
@@ -59,7 +62,7 @@ def structure_of(given: type[T]) -> Structure[T]:
 
     Raises:
         InvalidRequestTypeError: It is no type, or none that pydantic reads.
-        InvalidRequestError: It holds itself.
+        InvalidRequestError: It holds itself, refers to what is not there, or its schema is too deep or too long.
     """
     kind: Any = given
     if not isinstance(kind, type) and get_origin(kind) is None:
@@ -68,10 +71,17 @@ def structure_of(given: type[T]) -> Structure[T]:
             "dict goes into create(...)",
             param="response_format",
         )
+    reason = refusal = ""
     try:
         return _structure(kind)
-    except (PydanticUserError, PydanticUndefinedAnnotation, TypeError, NameError) as error:
+    except KeyError as error:  # pydantic looks for references in defaults and extras too
+        refusal = f"the schema of {kind!r} refers to {error.args[0]!r}, which is not in it"
+    except RecursionError:
+        refusal = _TOO_DEEP
+    except (PydanticUserError, PydanticUndefinedAnnotation, TypeError, NameError, SyntaxError) as error:
         reason = str(error).partition("\n")[0]
+    if refusal:
+        raise InvalidRequestError(f"response_format: {refusal}", param="response_format")
     raise InvalidRequestTypeError(
         f"response_format: no answer can be read as {kind!r}: {reason}", param="response_format"
     )
@@ -96,36 +106,54 @@ def sendable_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a JSON Schema as the service takes it; the given one is not changed.
 
     Raises:
-        InvalidRequestError: It refers to itself, or to what is not in it.
+        InvalidRequestError: It refers to itself, or to what is not in it, or is too deep or too long written out.
 
     Example:
         >>> sendable_schema({"$defs": {"A": {"type": "integer"}}, "properties": {"a": {"$ref": "#/$defs/A"}}})
         {'properties': {'a': {'type': 'integer'}}}
     """
     root = {name: part for name, part in schema.items() if name != "$defs"}
-    written: dict[str, Any] = _written_out(root, schema.get("$defs") or {}, ())
+    written: dict[str, Any] = _Writer(schema.get("$defs") or {}).written_out(root, ())
     return written
 
 
-def _written_out(node: Any, definitions: Mapping[str, Any], trail: tuple[str, ...]) -> Any:
-    """Return a schema with what it refers to in the place of the reference."""
-    if not is_dict(node):
-        return node  # true and false are schemas too
-    if "$ref" in node:
-        name = _referred(str(node["$ref"]), definitions, trail)
-        beside = {key: value for key, value in node.items() if key != "$ref"}
-        return _written_out({**definitions[name], **beside}, definitions, (*trail, name))
-    written: dict[str, Any] = {}
-    for key, value in node.items():
-        if key in _NAMED and is_dict(value):
-            written[key] = {name: _written_out(part, definitions, trail) for name, part in value.items()}
-        elif key in _LISTED and is_sequence(value):
-            written[key] = [_written_out(part, definitions, trail) for part in value]
-        elif key in _SINGLE:
-            written[key] = _written_out(value, definitions, trail)
-        elif key != "discriminator":  # it speaks in references, and what it tells apart is told by the constants
-            written[key] = value
-    return _filled(_flattened(written))
+class _Writer:
+    """Writes references out, and gives up where that makes too much of a schema: every level can double it."""
+
+    def __init__(self, definitions: Mapping[str, Any]) -> None:
+        self._definitions = definitions
+        self._length = 0
+
+    def written_out(self, node: Any, trail: tuple[str, ...]) -> Any:
+        """Return a schema with what it refers to in the place of the reference."""
+        if not is_dict(node):
+            return node  # true and false are schemas too
+        if "$ref" in node:
+            name = _referred(str(node["$ref"]), self._definitions, trail)
+            beside = {key: value for key, value in node.items() if key != "$ref"}
+            return self.written_out({**self._definitions[name], **beside}, (*trail, name))
+        written: dict[str, Any] = {}
+        for key, value in node.items():
+            self._count(key)
+            if key in _NAMED and is_dict(value):
+                written[key] = {name: self.written_out(part, trail) for name, part in value.items()}
+            elif key in _LISTED and is_sequence(value):
+                written[key] = [self.written_out(part, trail) for part in value]
+            elif key in _SINGLE:
+                written[key] = self.written_out(value, trail)
+            elif key != "discriminator":  # it speaks in references, and what it tells apart is told by the constants
+                self._count(value)
+                written[key] = value
+        return _filled(_flattened(written))
+
+    def _count(self, value: Any) -> None:
+        self._length += len(repr(value)) + 2
+        if self._length > _LONGEST:
+            raise InvalidRequestError(
+                "response_format: written out, the schema has more than a million characters, for a type that is used "
+                "in several places is written in each; give it fewer levels, or fewer fields of the same type",
+                param="response_format",
+            )
 
 
 def _referred(reference: str, definitions: Mapping[str, Any], trail: tuple[str, ...]) -> str:
@@ -136,6 +164,8 @@ def _referred(reference: str, definitions: Mapping[str, Any], trail: tuple[str, 
             "levels types of their own",
             param="response_format",
         )
+    if len(trail) >= _DEEPEST:
+        raise InvalidRequestError(f"response_format: {_TOO_DEEP}", param="response_format")
     if name not in definitions:
         raise InvalidRequestError(
             f"response_format: the schema refers to {reference!r}, which is not in it", param="response_format"

@@ -139,7 +139,7 @@ class Upload:
         raise InvalidRequestTypeError(f"{self._argument}: {text}", param=self._argument)
 
     def _name_of(self, content: Any) -> str:
-        given: Any = content if isinstance(content, str) or is_path(content) else getattr(content, "name", None)
+        given: Any = content if isinstance(content, str) or is_path(content) else _said_name(content)
         name = PurePath(os.fsdecode(given)).name if isinstance(given, str | bytes) or is_path(given) else ""
         return "" if name.startswith("<") else name  # <stdin>
 
@@ -155,10 +155,11 @@ class Upload:
         """
         content = self._content
         if is_buffer(content):
-            self._keep(BufferFile(content))
-            return FileSource(self._opened, self._argument, None, start=0, size=len(self._opened))
+            view = BufferFile(content)
+            self._keep(view)
+            return FileSource(self._opened, self._argument, None, start=0, size=len(view))
         if not isinstance(content, str):
-            start, size = _extent(content)
+            start, size = _extent(content, self._argument)
             if start and size == 0:
                 raise InvalidRequestError(
                     f"{self._argument}: it was read to its end already; go back with seek(0)", param=self._argument
@@ -168,10 +169,12 @@ class Upload:
                 source.read(1)
                 source.rewind()
             return source
-        self._keep(self._open_path(content))
-        info = os.fstat(self._opened.fileno())
+        file = self._open_path(content)
+        info = os.fstat(file.fileno())
+        self._keep(file)
         is_regular = stat.S_ISREG(info.st_mode)  # a pipe has no size, and cannot go back
-        start, size = (0, info.st_size) if is_regular else (None, None)
+        # What the system makes up while it is read (/proc) says 0.
+        start, size = (0, info.st_size or None) if is_regular else (None, None)
         return FileSource(self._opened, self._argument, content, start=start, size=size)
 
     def _open_path(self, path: str) -> io.BufferedReader:
@@ -193,12 +196,12 @@ class Upload:
 
     def _keep(self, opened: Any) -> None:
         """Take care of what was opened; in a thread, perhaps, whose caller was cancelled and has closed this by now."""
-        self._opened = opened
+        self._opened = _Opened(opened)
         if self._is_closed:
-            opened.close()
+            self._opened.close()
 
     def close(self) -> None:
-        """Close what was opened here; the user's file object stays open."""
+        """Close what was opened here; the user's file object stays open. It waits for nothing."""
         self._is_closed = True
         if self._opened is not None:
             self._opened.close()
@@ -208,21 +211,75 @@ def _is_text(file: Any) -> bool:
     return isinstance(getattr(file, "file", file), io.TextIOBase)  # a named temporary file wraps one
 
 
-def _extent(file: Any) -> tuple[int | None, int | None]:
-    """Say where a file object stands and how many bytes follow; None where it cannot say, or cannot go back."""
+def _said_name(file: Any) -> Any:
     try:
-        start: int = file.tell()
+        return getattr(file, "name", None)
+    except Exception:  # a property of the user's may raise anything, and then it has no name
+        return None
+
+
+class _Opened:
+    """A file that was opened here. One that a thread reads from is closed by that thread: closing waits for the read.
+
+    Each side first says what it does and then looks at the other, so that one of them always closes it.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._is_reading = False
+        self._is_closed = False
+
+    @property
+    def closed(self) -> bool:
+        return self._is_closed
+
+    def read(self, size: int, /) -> bytes:
+        self._is_reading = True
+        try:
+            if self._is_closed:
+                raise ValueError("the upload was given up")
+            piece: bytes = self._file.read(size)
+            return piece
+        finally:
+            self._is_reading = False
+            if self._is_closed:
+                self._file.close()
+
+    def seek(self, position: int, /) -> None:
+        self._file.seek(position)
+
+    def close(self) -> None:
+        self._is_closed = True
+        if not self._is_reading:
+            self._file.close()
+
+
+def _extent(file: Any, argument: str) -> tuple[int | None, int | None]:
+    """Say where a file object stands and how many bytes follow; None where it cannot say, or cannot go back."""
+    if getattr(file, "closed", False) is True:
+        raise InvalidRequestError(f"{argument}: the file object is closed; open it again", param=argument)
+    try:
+        start: Any = file.tell()
         file.seek(start)
-    except (OSError, ValueError, AttributeError):
+    except Exception:  # whatever an object of the user's raises, it can be read all the same
+        return None, None
+    if isinstance(start, bool) or not isinstance(start, int) or start < 0:
         return None, None
     try:
         file.seek(0, os.SEEK_END)
-        size: int = file.tell() - start
-    except (OSError, ValueError):  # some compressed ones, which would have to be read for it
+        size: Any = file.tell()
+    except Exception:  # some compressed ones, which would have to be read for it
+        size = None
+    wrong = ""
+    try:
         file.seek(start)
+    except Exception as error:
+        wrong = f"{type(error).__name__}: {error}"
+    if wrong:  # it stands elsewhere now
+        raise InvalidRequestError(f"{argument}: it cannot go back to where it stood: {wrong}", param=argument)
+    if isinstance(size, bool) or not isinstance(size, int):
         return start, None
-    file.seek(start)
-    return start, max(size, 0)
+    return start, max(size - start, 0)
 
 
 # ---- the frame ----

@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
             "_cast",
             "_config",
             "_context",
+            "_decompress",
             "_endpoints",
             "_events",
             "_failures",

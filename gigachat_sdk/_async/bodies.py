@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 
 from .._body import Body
-from .._concurrency import async_in_thread
+from .._concurrency import async_read_in_thread
+from .._deadline import DeadlineError
+from .._decompress import CutError, DecompressError, Decompressor
 
 
 class AsyncBytesBody(httpx.AsyncByteStream):
@@ -36,21 +38,43 @@ class AsyncSourceBody(httpx.AsyncByteStream):
         return self
 
     async def __anext__(self) -> bytes:
-        piece = await async_in_thread(self._body.read)
+        try:
+            piece = await async_read_in_thread(self._body.read)
+        except DeadlineError:
+            piece = None
+        if piece is None:
+            raise httpx.WriteTimeout("the source of the body gave nothing in time")
         if not piece:
             raise StopAsyncIteration
         return piece
 
 
-class AsyncRawBody(httpx.AsyncByteStream):
-    """A body as it came, for httpx to decode; an object and no generator, so that it outlives a failed decoding."""
+class AsyncDecompressed:
+    """The pieces of a compressed answer, decompressed; an object and no generator, so that it outlives an error."""
 
-    def __init__(self, pieces: Any) -> None:
+    def __init__(self, pieces: Any, encoding: str) -> None:
         self._pieces = pieces
+        self._decompressor = Decompressor(encoding)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        piece: bytes = await self._pieces.__anext__()
-        return piece
+        wrong: Exception
+        try:
+            while not (found := self._decompressor.feed(await self._pieces.__anext__())):
+                pass
+        except StopAsyncIteration:
+            wrong = self._end()
+        except DecompressError as error:
+            wrong = httpx.DecodingError(str(error))
+        else:
+            return found
+        raise wrong
+
+    def _end(self) -> Exception:
+        try:
+            self._decompressor.end()
+        except CutError as error:
+            return httpx.RemoteProtocolError(str(error))
+        return StopAsyncIteration()

@@ -18,13 +18,14 @@ from .._concurrency import AsyncLocal, async_begin, async_finish_soon, async_in_
 from .._config import ClientConfig
 from .._constants import BODY_END_WAIT
 from .._deadline import Deadline, DeadlineError, current_deadline, running, shortened
+from .._decompress import is_known
 from .._failures import Failure, failure_of, is_of_the_network
 from .._logging import guard_http2_logging
 from .._retry import Outcome
 from .._tls import TLSConfig, cached_context, ssl_context
-from ..errors import APITimeoutError, ConfigurationError, InvalidRequestError
+from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, InvalidRequestError
 from ..types.http import Headers
-from .bodies import AsyncBytesBody, AsyncRawBody, AsyncSourceBody
+from .bodies import AsyncBytesBody, AsyncDecompressed, AsyncSourceBody
 from .pool import AsyncPool
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class AsyncHTTPResponse:
         deadline: Deadline | None = None,
     ) -> None:
         self._deadline = deadline
+        self._process = os.getpid()
         self._request = request  # not response.request: a given client may have sent another one
         self._response = response
         self._pool = pool
@@ -119,19 +121,21 @@ class AsyncHTTPResponse:
         raise failure
 
     def _begin(self) -> None:
-        # Its own iteration, since httpx's adds two layers of generators, and drops the inner ones when decoding fails.
+        # Its own iteration: httpx's adds two layers of generators, and takes half of a compressed body for a whole one.
         stream: Any = self._response.stream
         self._raw = self._pieces = stream.__aiter__()
-        if "content-encoding" in self._response.headers:
-            body = AsyncRawBody(self._raw)
-            self._pieces = httpx.Response(200, headers=self._response.headers, stream=body).aiter_bytes()
+        encoding = self.headers.get("content-encoding", "")
+        if encoding and (self.status_code < 400 or is_known(encoding)):  # an error is told by its status all the same
+            self._pieces = AsyncDecompressed(self._raw, encoding)
 
     async def finish(self) -> None:
         """Read the end of a complete body, so that its connection can be used again; give up if it lags behind."""
-        if self.http_version == "HTTP/1.1":
-            await async_finish_soon(self._read_to_end, BODY_END_WAIT, self._socket())
-        self._is_at_end = True
-        await self.aclose()
+        self._is_at_end = self.http_version != "HTTP/1.1"
+        try:
+            if not self._is_at_end:
+                await async_finish_soon(self._read_to_end, BODY_END_WAIT, self._socket())
+        finally:  # a cancellation must not keep the place
+            await self.aclose()
 
     async def _read_to_end(self) -> None:
         with suppress(Failure):  # the answer is complete without it; the connection is closed
@@ -148,6 +152,8 @@ class AsyncHTTPResponse:
         if self._is_closed:
             return
         self._is_closed = True
+        if self._process != os.getpid():  # after a fork the connection is the parent's, who may be reading
+            return
         is_left = self.http_version == "HTTP/2" and not self._is_at_end
         if is_left:
             self._pool.abandon(self._request)
@@ -188,6 +194,9 @@ class AsyncHTTP:
         """How many connections are open; those of a given client are not counted."""
         return len(self._opened)
 
+    def _was_closed(self) -> bool:
+        return self.is_closed
+
     def _all(self) -> list[AsyncPool]:
         given = [] if self._given_pool is None else [self._given_pool]
         return given + [pool for pools in self._pools.values() for pool in pools]
@@ -217,6 +226,10 @@ class AsyncHTTP:
             raise ConfigurationError("http_client: it is closed; close it after the last call")
         pool = await self._pool(http2=http2)
         pool.in_flight[request] = None
+        if self._was_closed():  # meanwhile, by another thread or task
+            pool.abandon(request)
+            await pool.aclose()
+            raise _closed(sent=False)
         started = time.perf_counter()
         try:
             response = await pool.send(request)
@@ -227,8 +240,14 @@ class AsyncHTTP:
                 raise  # a cancellation, or a hook or a transport of the user's
             failure = _in_time(failure_of(error, request, pool.route), deadline)
         else:
-            answer = pool.in_flight[request] = AsyncHTTPResponse(request, response, started, pool, deadline)
-            return answer
+            answer = AsyncHTTPResponse(request, response, started, pool, deadline)
+            if not self._was_closed():
+                pool.in_flight[request] = answer
+                return answer
+            # A pool that is closed opens new connections for those who come too late.
+            await answer.aclose()
+            await pool.aclose()
+            failure = _closed(sent=True)
         raise failure
 
     def _request(
@@ -350,6 +369,10 @@ def _through_client(
         sockets = _watched(opened, getattr(client, "_transport", None), *mounts.values())
     send = partial(client.send, stream=True, follow_redirects=False)
     return AsyncPool(send, client.aclose, capacity, sockets, route)
+
+
+def _closed(*, sent: bool) -> Failure:
+    return Failure(APIConnectionError("it closed its connections", sent=sent), Outcome.FINAL)
 
 
 def _too_late(deadline: Deadline, *, sent: bool) -> Failure:

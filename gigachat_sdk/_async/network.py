@@ -47,13 +47,14 @@ class _AsyncSocket(httpcore.AsyncNetworkStream):
             seconds = shortened(timeout)
         except DeadlineError as error:
             raise httpcore.ConnectTimeout(str(error)) from None
+        # While hands are shaken nobody may shut the socket: Python would lose it.
+        self._opened.discard(self)
         try:
             stream = await self._stream.start_tls(ssl_context, server_hostname, seconds)
         except BaseException:
             await self.aclose()  # httpcore leaves it open where the handshake is cancelled, or takes too long
             raise
-        self._opened.discard(self)
-        return _AsyncSocket(stream, self.owner)
+        return await self.owner.admit(stream)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -70,6 +71,7 @@ class AsyncSockets(httpcore.AsyncNetworkBackend):
     def __init__(self, backend: httpcore.AsyncNetworkBackend, opened: set[Any]) -> None:
         self._backend = backend
         self.opened: set[Any] = opened
+        self._is_closed = False
 
     async def connect_tcp(
         self,
@@ -84,11 +86,18 @@ class AsyncSockets(httpcore.AsyncNetworkBackend):
             seconds = shortened(timeout)
         except DeadlineError as error:
             raise httpcore.ConnectTimeout(str(error)) from None
-        stream = await self._backend.connect_tcp(host, port, seconds, local_address, socket_options)
+        return await self.admit(await self._backend.connect_tcp(host, port, seconds, local_address, socket_options))
+
+    async def admit(self, stream: httpcore.AsyncNetworkStream) -> httpcore.AsyncNetworkStream:
+        """Take a connection among those that are open, unless their pool was closed while it was made."""
+        if self._is_closed:
+            await stream.aclose()
+            raise httpcore.ConnectError("the client was closed")
         return _AsyncSocket(stream, self)
 
     def interrupt(self) -> None:
-        """Wake every thread that reads from one of them; closing them alone would leave it waiting."""
+        """Open no more, and wake every thread that reads from one; closing them alone would leave it waiting."""
+        self._is_closed = True
         for stream in [stream for stream in list(self.opened) if stream.owner is self]:
             async_interrupt(stream.get_extra_info("socket"))
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from .._concurrency import async_call, async_sleep
+from .._concurrency import async_call, async_sleep, async_within
 from .._config import ClientConfig, Timeout, check_timeout, short_timeout
 from .._constants import AUTH_READ_TIMEOUT
 from .._context import current_context
-from .._deadline import Deadline, DeadlineError, current_deadline, running
+from .._deadline import Deadline, DeadlineError, current_deadline, no_deadline, running
 from .._failures import Failure
 from .._headers import SentHeaders, UserHeaders, check_headers, hide_authorization, query_string
 from .._logging import logger
@@ -41,6 +41,7 @@ from ..types.middleware import AsyncMiddleware, AttemptRequest, AttemptResponse
 from ..types.tokens import AccessToken
 from .http import AsyncHTTP, AsyncHTTPResponse
 
+_GRACE = 0.05  # seconds that a token manager may take longer than the deadline, to say itself what was going on
 T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound=ResponseModel)
 
@@ -104,7 +105,16 @@ def _can_resend(call: Call) -> bool:
 
 
 async def _tell(on_retry: Callable[[RetryInfo], Any], info: RetryInfo) -> None:
-    await async_call(partial(on_retry, info))
+    with no_deadline():
+        await async_call(partial(on_retry, info))
+
+
+async def _token_of(tokens: AsyncTokenSource) -> AccessToken | None:
+    """Ask for a token; a manager of the user's may know nothing of deadlines, and gets a moment more at most."""
+    deadline = current_deadline()
+    if deadline is None:
+        return await tokens.get_token()
+    return await async_within(max(deadline.remaining, 0) + _GRACE, tokens.get_token)
 
 
 async def _wrapped(
@@ -176,7 +186,7 @@ class AsyncTransport:
             try:
                 return await self._repeat(plan, tokens)
             except DeadlineError:
-                error = APITimeoutError(f"{deadline.words} while another caller was getting a token")
+                error = APITimeoutError(f"{deadline.words} while a token was being got")
         raise error
 
     async def _repeat(self, plan: _Plan, tokens: AsyncTokenSource | None) -> AsyncAnswer:
@@ -189,16 +199,16 @@ class AsyncTransport:
         has_renewed = False
         while True:
             if tokens is not None:
-                token, renewed = renewed or await tokens.get_token(), None
+                token, renewed = renewed or await _token_of(tokens), None
                 self._check(token)
             result = await self._attempt(plan, token, retries_taken)
             if isinstance(result, AsyncAnswer):
                 return result
             if tokens is not None and token is not None and isinstance(result.error, AuthenticationError):
-                if not has_renewed and _can_resend(call):
+                if not has_renewed:
                     has_renewed = True
                     await tokens.invalidate(token)
-                    renewed = await tokens.get_token()
+                    renewed = await _token_of(tokens) if _can_resend(call) else None
                     self._check(renewed)
                     if renewed is not None and renewed.value != token.value:
                         logger.info("the token was refused; sending %s %s again with a new one", call.method, call.path)
@@ -302,11 +312,14 @@ class AsyncTransport:
     async def _attempt(self, plan: _Plan, token: AccessToken | None, retries_taken: int) -> AsyncAnswer | _Refusal:
         if not self.config.middleware or plan.call.has_secret_answer:
             return await self._send(plan, token, retries_taken)
-        call, results = plan.call, list["AsyncAnswer | _Refusal"]()
+        call, results, deadline = plan.call, list["AsyncAnswer | _Refusal"](), current_deadline()
 
         async def send(request: AttemptRequest) -> AttemptResponse:
             headers = check_headers("middleware", request.headers, InvalidRequestTypeError)
-            results.append(await self._send(plan, token, retries_taken, {k: v for k, v in headers.items() if v}))
+            if results and not _can_resend(call):
+                raise InvalidRequestError("middleware: the body was sent already, and its source cannot be read again")
+            with running(deadline):
+                results.append(await self._send(plan, token, retries_taken, {k: v for k, v in headers.items() if v}))
             return _shown(results[-1], call)
 
         handler: Callable[[AttemptRequest], Awaitable[AttemptResponse]] = send
@@ -317,7 +330,8 @@ class AsyncTransport:
         request = AttemptRequest(call.method, scrub_url(plan.url), own, content, retries_taken + 1, call.stream)
         is_over, returned = False, None
         try:
-            returned = await handler(request)
+            with no_deadline():
+                returned = await handler(request)
             is_over = isinstance(returned, AttemptResponse) and bool(results)
         except APIError as error:
             is_over = bool(results) and isinstance(results[-1], _Refusal) and results[-1].error is error

@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 
 from .._body import Body
-from .._concurrency import in_thread
+from .._concurrency import read_in_thread
+from .._deadline import DeadlineError
+from .._decompress import CutError, DecompressError, Decompressor
 
 
 class BytesBody(httpx.SyncByteStream):
@@ -37,21 +39,43 @@ class SourceBody(httpx.SyncByteStream):
         return self
 
     def __next__(self) -> bytes:
-        piece = in_thread(self._body.read)
+        try:
+            piece = read_in_thread(self._body.read)
+        except DeadlineError:
+            piece = None
+        if piece is None:
+            raise httpx.WriteTimeout("the source of the body gave nothing in time")
         if not piece:
             raise StopIteration
         return piece
 
 
-class RawBody(httpx.SyncByteStream):
-    """A body as it came, for httpx to decode; an object and no generator, so that it outlives a failed decoding."""
+class Decompressed:
+    """The pieces of a compressed answer, decompressed; an object and no generator, so that it outlives an error."""
 
-    def __init__(self, pieces: Any) -> None:
+    def __init__(self, pieces: Any, encoding: str) -> None:
         self._pieces = pieces
+        self._decompressor = Decompressor(encoding)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        piece: bytes = self._pieces.__next__()
-        return piece
+        wrong: Exception
+        try:
+            while not (found := self._decompressor.feed(self._pieces.__next__())):
+                pass
+        except StopIteration:
+            wrong = self._end()
+        except DecompressError as error:
+            wrong = httpx.DecodingError(str(error))
+        else:
+            return found
+        raise wrong
+
+    def _end(self) -> Exception:
+        try:
+            self._decompressor.end()
+        except CutError as error:
+            return httpx.RemoteProtocolError(str(error))
+        return StopIteration()

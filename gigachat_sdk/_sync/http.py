@@ -19,13 +19,14 @@ from .._concurrency import Local, begin, finish_soon, in_thread, interrupt
 from .._config import ClientConfig
 from .._constants import BODY_END_WAIT
 from .._deadline import Deadline, DeadlineError, current_deadline, running, shortened
+from .._decompress import is_known
 from .._failures import Failure, failure_of, is_of_the_network
 from .._logging import guard_http2_logging
 from .._retry import Outcome
 from .._tls import TLSConfig, cached_context, ssl_context
-from ..errors import APITimeoutError, ConfigurationError, InvalidRequestError
+from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, InvalidRequestError
 from ..types.http import Headers
-from .bodies import BytesBody, RawBody, SourceBody
+from .bodies import BytesBody, Decompressed, SourceBody
 from .pool import Pool
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class HTTPResponse:
         deadline: Deadline | None = None,
     ) -> None:
         self._deadline = deadline
+        self._process = os.getpid()
         self._request = request  # not response.request: a given client may have sent another one
         self._response = response
         self._pool = pool
@@ -120,19 +122,21 @@ class HTTPResponse:
         raise failure
 
     def _begin(self) -> None:
-        # Its own iteration, since httpx's adds two layers of generators, and drops the inner ones when decoding fails.
+        # Its own iteration: httpx's adds two layers of generators, and takes half of a compressed body for a whole one.
         stream: Any = self._response.stream
         self._raw = self._pieces = stream.__iter__()
-        if "content-encoding" in self._response.headers:
-            body = RawBody(self._raw)
-            self._pieces = httpx.Response(200, headers=self._response.headers, stream=body).iter_bytes()
+        encoding = self.headers.get("content-encoding", "")
+        if encoding and (self.status_code < 400 or is_known(encoding)):  # an error is told by its status all the same
+            self._pieces = Decompressed(self._raw, encoding)
 
     def finish(self) -> None:
         """Read the end of a complete body, so that its connection can be used again; give up if it lags behind."""
-        if self.http_version == "HTTP/1.1":
-            finish_soon(self._read_to_end, BODY_END_WAIT, self._socket())
-        self._is_at_end = True
-        self.close()
+        self._is_at_end = self.http_version != "HTTP/1.1"
+        try:
+            if not self._is_at_end:
+                finish_soon(self._read_to_end, BODY_END_WAIT, self._socket())
+        finally:  # a cancellation must not keep the place
+            self.close()
 
     def _read_to_end(self) -> None:
         with suppress(Failure):  # the answer is complete without it; the connection is closed
@@ -149,6 +153,8 @@ class HTTPResponse:
         if self._is_closed:
             return
         self._is_closed = True
+        if self._process != os.getpid():  # after a fork the connection is the parent's, who may be reading
+            return
         is_left = self.http_version == "HTTP/2" and not self._is_at_end
         if is_left:
             self._pool.abandon(self._request)
@@ -189,6 +195,9 @@ class HTTP:
         """How many connections are open; those of a given client are not counted."""
         return len(self._opened)
 
+    def _was_closed(self) -> bool:
+        return self.is_closed
+
     def _all(self) -> list[Pool]:
         given = [] if self._given_pool is None else [self._given_pool]
         return given + [pool for pools in self._pools.values() for pool in pools]
@@ -218,6 +227,10 @@ class HTTP:
             raise ConfigurationError("http_client: it is closed; close it after the last call")
         pool = self._pool(http2=http2)
         pool.in_flight[request] = None
+        if self._was_closed():  # meanwhile, by another thread or task
+            pool.abandon(request)
+            pool.close()
+            raise _closed(sent=False)
         started = time.perf_counter()
         try:
             response = pool.send(request)
@@ -228,8 +241,14 @@ class HTTP:
                 raise  # a cancellation, or a hook or a transport of the user's
             failure = _in_time(failure_of(error, request, pool.route), deadline)
         else:
-            answer = pool.in_flight[request] = HTTPResponse(request, response, started, pool, deadline)
-            return answer
+            answer = HTTPResponse(request, response, started, pool, deadline)
+            if not self._was_closed():
+                pool.in_flight[request] = answer
+                return answer
+            # A pool that is closed opens new connections for those who come too late.
+            answer.close()
+            pool.close()
+            failure = _closed(sent=True)
         raise failure
 
     def _request(
@@ -351,6 +370,10 @@ def _through_client(
         sockets = _watched(opened, getattr(client, "_transport", None), *mounts.values())
     send = partial(client.send, stream=True, follow_redirects=False)
     return Pool(send, client.close, capacity, sockets, route)
+
+
+def _closed(*, sent: bool) -> Failure:
+    return Failure(APIConnectionError("it closed its connections", sent=sent), Outcome.FINAL)
 
 
 def _too_late(deadline: Deadline, *, sent: bool) -> Failure:

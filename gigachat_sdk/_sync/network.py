@@ -48,13 +48,14 @@ class _Socket(httpcore.NetworkStream):
             seconds = shortened(timeout)
         except DeadlineError as error:
             raise httpcore.ConnectTimeout(str(error)) from None
+        # While hands are shaken nobody may shut the socket: Python would lose it.
+        self._opened.discard(self)
         try:
             stream = self._stream.start_tls(ssl_context, server_hostname, seconds)
         except BaseException:
             self.close()  # httpcore leaves it open where the handshake is cancelled, or takes too long
             raise
-        self._opened.discard(self)
-        return _Socket(stream, self.owner)
+        return self.owner.admit(stream)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -71,6 +72,7 @@ class Sockets(httpcore.NetworkBackend):
     def __init__(self, backend: httpcore.NetworkBackend, opened: set[Any]) -> None:
         self._backend = backend
         self.opened: set[Any] = opened
+        self._is_closed = False
 
     def connect_tcp(
         self,
@@ -85,11 +87,18 @@ class Sockets(httpcore.NetworkBackend):
             seconds = shortened(timeout)
         except DeadlineError as error:
             raise httpcore.ConnectTimeout(str(error)) from None
-        stream = self._backend.connect_tcp(host, port, seconds, local_address, socket_options)
+        return self.admit(self._backend.connect_tcp(host, port, seconds, local_address, socket_options))
+
+    def admit(self, stream: httpcore.NetworkStream) -> httpcore.NetworkStream:
+        """Take a connection among those that are open, unless their pool was closed while it was made."""
+        if self._is_closed:
+            stream.close()
+            raise httpcore.ConnectError("the client was closed")
         return _Socket(stream, self)
 
     def interrupt(self) -> None:
-        """Wake every thread that reads from one of them; closing them alone would leave it waiting."""
+        """Open no more, and wake every thread that reads from one; closing them alone would leave it waiting."""
+        self._is_closed = True
         for stream in [stream for stream in list(self.opened) if stream.owner is self]:
             interrupt(stream.get_extra_info("socket"))
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from .._concurrency import call, sleep
+from .._concurrency import call, sleep, within
 from .._config import ClientConfig, Timeout, check_timeout, short_timeout
 from .._constants import AUTH_READ_TIMEOUT
 from .._context import current_context
-from .._deadline import Deadline, DeadlineError, current_deadline, running
+from .._deadline import Deadline, DeadlineError, current_deadline, no_deadline, running
 from .._failures import Failure
 from .._headers import SentHeaders, UserHeaders, check_headers, hide_authorization, query_string
 from .._logging import logger
@@ -42,6 +42,7 @@ from ..types.middleware import AttemptRequest, AttemptResponse, Middleware
 from ..types.tokens import AccessToken
 from .http import HTTP, HTTPResponse
 
+_GRACE = 0.05  # seconds that a token manager may take longer than the deadline, to say itself what was going on
 T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound=ResponseModel)
 
@@ -105,7 +106,16 @@ def _can_resend(call: Call) -> bool:
 
 
 def _tell(on_retry: Callable[[RetryInfo], Any], info: RetryInfo) -> None:
-    call(partial(on_retry, info))
+    with no_deadline():
+        call(partial(on_retry, info))
+
+
+def _token_of(tokens: TokenSource) -> AccessToken | None:
+    """Ask for a token; a manager of the user's may know nothing of deadlines, and gets a moment more at most."""
+    deadline = current_deadline()
+    if deadline is None:
+        return tokens.get_token()
+    return within(max(deadline.remaining, 0) + _GRACE, tokens.get_token)
 
 
 def _wrapped(
@@ -177,7 +187,7 @@ class Transport:
             try:
                 return self._repeat(plan, tokens)
             except DeadlineError:
-                error = APITimeoutError(f"{deadline.words} while another caller was getting a token")
+                error = APITimeoutError(f"{deadline.words} while a token was being got")
         raise error
 
     def _repeat(self, plan: _Plan, tokens: TokenSource | None) -> Answer:
@@ -190,16 +200,16 @@ class Transport:
         has_renewed = False
         while True:
             if tokens is not None:
-                token, renewed = renewed or tokens.get_token(), None
+                token, renewed = renewed or _token_of(tokens), None
                 self._check(token)
             result = self._attempt(plan, token, retries_taken)
             if isinstance(result, Answer):
                 return result
             if tokens is not None and token is not None and isinstance(result.error, AuthenticationError):
-                if not has_renewed and _can_resend(call):
+                if not has_renewed:
                     has_renewed = True
                     tokens.invalidate(token)
-                    renewed = tokens.get_token()
+                    renewed = _token_of(tokens) if _can_resend(call) else None
                     self._check(renewed)
                     if renewed is not None and renewed.value != token.value:
                         logger.info("the token was refused; sending %s %s again with a new one", call.method, call.path)
@@ -303,11 +313,14 @@ class Transport:
     def _attempt(self, plan: _Plan, token: AccessToken | None, retries_taken: int) -> Answer | _Refusal:
         if not self.config.middleware or plan.call.has_secret_answer:
             return self._send(plan, token, retries_taken)
-        call, results = plan.call, list["Answer | _Refusal"]()
+        call, results, deadline = plan.call, list["Answer | _Refusal"](), current_deadline()
 
         def send(request: AttemptRequest) -> AttemptResponse:
             headers = check_headers("middleware", request.headers, InvalidRequestTypeError)
-            results.append(self._send(plan, token, retries_taken, {k: v for k, v in headers.items() if v}))
+            if results and not _can_resend(call):
+                raise InvalidRequestError("middleware: the body was sent already, and its source cannot be read again")
+            with running(deadline):
+                results.append(self._send(plan, token, retries_taken, {k: v for k, v in headers.items() if v}))
             return _shown(results[-1], call)
 
         handler: Callable[[AttemptRequest], AttemptResponse] = send
@@ -318,7 +331,8 @@ class Transport:
         request = AttemptRequest(call.method, scrub_url(plan.url), own, content, retries_taken + 1, call.stream)
         is_over, returned = False, None
         try:
-            returned = handler(request)
+            with no_deadline():
+                returned = handler(request)
             is_over = isinstance(returned, AttemptResponse) and bool(results)
         except APIError as error:
             is_over = bool(results) and isinstance(results[-1], _Refusal) and results[-1].error is error

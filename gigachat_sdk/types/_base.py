@@ -18,6 +18,14 @@ from .http import ResponseInfo
 T = TypeVar("T")
 
 
+def slot_of(model: pydantic.BaseModel, name: str, default: Any) -> Any:
+    """Return what a slot of a model holds, never a field of that name that the service sent (internal)."""
+    try:
+        return object.__getattribute__(model, name)
+    except AttributeError:
+        return default
+
+
 class BaseModel(pydantic.BaseModel):
     """A pydantic model that keeps fields it does not know.
 
@@ -31,7 +39,7 @@ class BaseModel(pydantic.BaseModel):
         """Return the fields that came, known and unknown, as plain Python data.
 
         For an answer of the service it equals the JSON document that came; only function arguments that came as a
-        string are given as the object they hold.
+        string or as null are given as the object they hold, and half a character (a lone surrogate) as U+FFFD.
 
         Example:
             >>> from gigachat_sdk.types import Usage
@@ -78,7 +86,7 @@ class ResponseModel(BaseModel):
     @property
     def response(self) -> ResponseInfo | None:
         """Status, headers, elapsed time and retries of the exchange; None for an object that was built by hand."""
-        info: ResponseInfo | None = getattr(self, "_response_info", None)
+        info: ResponseInfo | None = slot_of(self, "_response_info", None)
         return info
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -114,13 +115,19 @@ class BatchResult:
         id: The id of the request; empty where its line cannot be read.
         response: The answer; None where there is none, and then `error` says why.
         error: Why there is no answer; None where there is one.
-        line: The line of the results as it came, fields that the SDK does not know included.
+        raw: The line of the results as it came; `line` reads it. Empty where it cannot be read.
     """
 
     id: str
     response: ChatCompletion | EmbeddingList | None = None
     error: BatchResultError | None = None
-    line: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    raw: bytes = field(default=b"", repr=False)
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """The line of the results as it came, fields that the SDK does not know included; read anew each time."""
+        document: dict[str, Any] = json.loads(self.raw or b"{}")
+        return document
 
     @property
     def completion(self) -> ChatCompletion | None:

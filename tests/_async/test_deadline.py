@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import chain, repeat
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from gigachat_sdk import (
+    AccessToken,
     APITimeoutError,
     AsyncClient,
     ConfigurationError,
@@ -20,7 +22,10 @@ from gigachat_sdk import (
     RateLimitError,
     StreamInterruptedError,
 )
+from gigachat_sdk._concurrency import async_sleep
+from gigachat_sdk._deadline import current_deadline
 from gigachat_sdk.testing import Emulator, Reply
+from gigachat_sdk.types import AttemptRequest, AttemptResponse, RetryInfo
 
 from .conftest import Connect
 from .servers import STREAM_HEAD, Connection, RawServer, http_chunk
@@ -30,6 +35,7 @@ CHAT = "/v1/chat/completions"
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 EVENT = http_chunk(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n')
 SHORT = 0.2
+Send = Callable[[AttemptRequest], Awaitable[AttemptResponse]]
 PASSED = r"the deadline of 0\.2 s has passed"
 
 
@@ -211,3 +217,38 @@ async def test_the_environment_may_set_it(connect: Connect, monkeypatch: pytest.
     monkeypatch.setenv("GIGACHAT_DEADLINE", "soon")
     with pytest.raises(ConfigurationError, match="GIGACHAT_DEADLINE: 'soon' is not a number"):
         connect(access_token="t")
+
+
+async def test_code_of_the_users_does_not_inherit_it(connect: Connect, emulator: Emulator, delays: list[float]) -> None:
+    seen: list[object] = []
+
+    def on_retry(info: RetryInfo) -> None:
+        seen.append(current_deadline())
+
+    async def middleware(request: AttemptRequest, send: Send) -> AttemptResponse:
+        seen.append(current_deadline())
+        return await send(request)
+
+    emulator.reply(CHAT, Reply.error(500, "x"), Reply(delay=60))
+    client = connect(emulator, deadline=5, on_retry=on_retry, middleware=[middleware], timeout=60)
+    await client.models.list()
+    with pytest.raises(APITimeoutError, match=r"the deadline of 0\.7 s has passed"):
+        await ask(client, deadline=0.7)
+    assert seen == [None] * 4
+
+
+async def test_a_token_manager_of_the_users_own_is_not_waited_for(connect: Connect, emulator: Emulator) -> None:
+    class Slow:
+        async def get_token(self) -> AccessToken:
+            await async_sleep(0.6)
+            return AccessToken(emulator.issue_token())
+
+        async def invalidate(self, token: AccessToken) -> None:
+            raise AssertionError("nothing was refused")
+
+    client = connect(emulator, token_manager=Slow())
+    is_async = inspect.iscoroutinefunction(client.models.list)
+    with pytest.raises(APITimeoutError, match=r"the deadline of 0\.2 s has passed") as caught:
+        await client.models.list(deadline=SHORT)
+    assert ("while a token was being got" in str(caught.value)) is is_async  # a thread cannot be woken
+    assert emulator.requests_to("/v1/models") == []

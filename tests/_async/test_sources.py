@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import httpx
 import pytest
 
-from gigachat_sdk import APIConnectionError, AsyncClient, AuthenticationError, InternalServerError, RateLimitError
+from gigachat_sdk import (
+    APIConnectionError,
+    AsyncClient,
+    AuthenticationError,
+    InternalServerError,
+    InvalidRequestError,
+    RateLimitError,
+)
 from gigachat_sdk._request import Call
 from gigachat_sdk._retry import CallKind
 from gigachat_sdk.testing import Emulator, Reply
+from gigachat_sdk.types import AttemptRequest, AttemptResponse
 
 from .conftest import Connect
 
 pytestmark = pytest.mark.anyio
+Send = Callable[[AttemptRequest], Awaitable[AttemptResponse]]
 PIECES = [b"a" * 10, b"b" * 20, b"c"]
 WHOLE = b"".join(PIECES)
 
@@ -94,12 +105,28 @@ async def test_a_new_token_is_of_use_only_where_the_source_can_be_rewound(
 ) -> None:
     await client.models.list()
     emulator.revoke_tokens()
-    emulator.reply("/v1/things", Reply(body=b"ok"))
+    emulator.reply("/v1/things", Reply(body=b"ok"), times=3)
     with pytest.raises(AuthenticationError):
         await send(client, Source(can_rewind=False))
     assert emulator.oauth_requests == 1
-    assert await send(client, Source()) == b"ok"
+    assert await send(client, Source(can_rewind=False)) == b"ok"  # the refused token is not tried again
     assert emulator.oauth_requests == 2
+    emulator.revoke_tokens()
+    assert await send(client, Source()) == b"ok"
+    assert emulator.oauth_requests == 3
+
+
+async def test_a_middleware_sends_a_source_again_only_from_its_beginning(connect: Connect, emulator: Emulator) -> None:
+    async def twice(request: AttemptRequest, send_on: Send) -> AttemptResponse:
+        await send_on(request)
+        return await send_on(request)
+
+    emulator.reply("/v1/things", Reply(body=b"ok"), times=3)
+    client = connect(emulator, middleware=[twice])
+    assert await send(client, Source()) == b"ok"
+    with pytest.raises(InvalidRequestError, match="middleware: the body was sent already"):
+        await send(client, Source(can_rewind=False))
+    assert [request.body for request in emulator.requests_to("/v1/things")] == [WHOLE] * 3
 
 
 async def test_a_source_that_was_not_begun_is_sent_though_it_cannot_be_rewound(

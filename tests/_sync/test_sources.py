@@ -3,16 +3,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httpx
 import pytest
 
-from gigachat_sdk import APIConnectionError, AuthenticationError, Client, InternalServerError, RateLimitError
+from gigachat_sdk import (
+    APIConnectionError,
+    AuthenticationError,
+    Client,
+    InternalServerError,
+    InvalidRequestError,
+    RateLimitError,
+)
 from gigachat_sdk._request import Call
 from gigachat_sdk._retry import CallKind
 from gigachat_sdk.testing import Emulator, Reply
+from gigachat_sdk.types import AttemptRequest, AttemptResponse
 
 from .conftest import Connect
 
+Send = Callable[[AttemptRequest], AttemptResponse]
 PIECES = [b"a" * 10, b"b" * 20, b"c"]
 WHOLE = b"".join(PIECES)
 
@@ -90,12 +101,28 @@ def test_one_that_cannot_be_rewound_is_sent_once(
 def test_a_new_token_is_of_use_only_where_the_source_can_be_rewound(client: Client, emulator: Emulator) -> None:
     client.models.list()
     emulator.revoke_tokens()
-    emulator.reply("/v1/things", Reply(body=b"ok"))
+    emulator.reply("/v1/things", Reply(body=b"ok"), times=3)
     with pytest.raises(AuthenticationError):
         send(client, Source(can_rewind=False))
     assert emulator.oauth_requests == 1
-    assert send(client, Source()) == b"ok"
+    assert send(client, Source(can_rewind=False)) == b"ok"  # the refused token is not tried again
     assert emulator.oauth_requests == 2
+    emulator.revoke_tokens()
+    assert send(client, Source()) == b"ok"
+    assert emulator.oauth_requests == 3
+
+
+def test_a_middleware_sends_a_source_again_only_from_its_beginning(connect: Connect, emulator: Emulator) -> None:
+    def twice(request: AttemptRequest, send_on: Send) -> AttemptResponse:
+        send_on(request)
+        return send_on(request)
+
+    emulator.reply("/v1/things", Reply(body=b"ok"), times=3)
+    client = connect(emulator, middleware=[twice])
+    assert send(client, Source()) == b"ok"
+    with pytest.raises(InvalidRequestError, match="middleware: the body was sent already"):
+        send(client, Source(can_rewind=False))
+    assert [request.body for request in emulator.requests_to("/v1/things")] == [WHOLE] * 3
 
 
 def test_a_source_that_was_not_begun_is_sent_though_it_cannot_be_rewound(connect: Connect, delays: list[float]) -> None:

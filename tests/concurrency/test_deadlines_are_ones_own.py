@@ -46,7 +46,7 @@ def test_threads_that_wait_for_a_token_end_each_in_its_own_time(emulator: Emulat
     assert isinstance(buyer, APITimeoutError)
     assert str(buyer) == "the deadline of 0.6 s has passed"
     assert isinstance(waiter, APITimeoutError)
-    assert str(waiter) == "the deadline of 0.2 s has passed while another caller was getting a token"
+    assert str(waiter) == "the deadline of 0.2 s has passed while a token was being got"
     assert waiter.__context__ is None
     assert patient == [ANSWER] * 4
     assert emulator.oauth_requests == 2
@@ -94,7 +94,7 @@ def test_tasks_that_wait_for_a_token_end_each_in_its_own_time(emulator: Emulator
     buyer, waiter, *patient = run(6, work)
     assert isinstance(buyer, APITimeoutError)
     assert isinstance(waiter, APITimeoutError)
-    assert "while another caller was getting a token" in str(waiter)
+    assert "while a token was being got" in str(waiter)
     assert patient == [ANSWER] * 4
     assert emulator.oauth_requests == 2
 

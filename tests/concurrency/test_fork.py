@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from gigachat_sdk.testing import Emulator
+from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
 
 HEAD = """
 import asyncio, os, sys
@@ -76,3 +77,75 @@ def test_parent_and_child_both_get_their_own_answers(script: str) -> None:
         assert (result.returncode, result.stderr) == (0, "")
         assert len(emulator.requests_to("/v1/chat/completions")) == 61
         assert emulator.oauth_requests == 1  # the token is the child's as well
+
+
+WAITING = """
+import threading
+client = Client(**options)
+ask(client, 0)
+answers = []
+def wait():
+    answer = client.chat.completions.create(messages=[{"role": "user", "content": "LATE"}])
+    answers.append(answer.choices[0].message.content)
+thread = threading.Thread(target=wait)
+thread.start()
+sys.stdin.readline()  # the request has come
+child = os.fork()
+if not child:
+    END_OF_THE_CHILD
+assert os.waitpid(child, 0)[1] == 0
+thread.join()
+assert answers == ["Вы написали: LATE"], answers
+client.close()
+"""
+ENDS = {
+    "exits": "raise SystemExit(0)",
+    "closes its copy": "client.close(); os._exit(0)",
+    "leaves a block": "client.__enter__(); client.__exit__(None, None, None); os._exit(0)",
+    "collects garbage": "import gc; del client; gc.collect(); os._exit(0)",
+}
+STREAMING = """
+client = Client(**options)
+stream = client.chat.completions.create(messages=[{"role": "user", "content": "one two three"}], stream=True)
+text = next(stream).choices[0].delta.content
+child = os.fork()
+if not child:
+    stream.close()
+    ask(client, "child")
+    client.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+text += "".join(chunk.choices[0].delta.content for chunk in stream)
+assert text == "Вы написали: one two three", text
+client.close()
+"""
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_whatever_a_child_does_the_parents_call_goes_on(end: str) -> None:
+    with Emulator() as emulator:
+        has_come = threading.Event()
+
+        def late(request: RecordedRequest) -> Reply | None:
+            if b"LATE" in request.body:
+                has_come.set()
+                return Reply(delay=0.5, json={"choices": [{"message": {"content": "Вы написали: LATE"}}]})
+            return None
+
+        emulator.on("/v1/chat/completions", late)
+        script = HEAD + WAITING.replace("END_OF_THE_CHILD", ENDS[end])
+        address = [emulator.base_url, emulator.auth_url, emulator.credentials]
+        command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, *address]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") as process:
+            assert has_come.wait(30)
+            _, error = process.communicate("come\n", timeout=60)
+        assert (process.returncode, error) == (0, "")
+        assert len(emulator.requests_to("/v1/chat/completions")) == 2
+
+
+def test_a_stream_that_is_open_stays_the_parents() -> None:
+    with Emulator() as emulator:
+        address = [emulator.base_url, emulator.auth_url, emulator.credentials]
+        command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", HEAD + STREAMING, *address]
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+        assert (result.returncode, result.stderr) == (0, "")

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 import trio
 import trio.testing
@@ -333,3 +335,76 @@ def test_no_thread_is_left(emulator: Emulator) -> None:
     for thread in set(threading.enumerate()) - before:
         thread.join(2)
     assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_a_cancellation_behind_the_last_event_gives_the_place_back(loop: str) -> None:
+    event = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\ndata: [DONE]\n\n'
+    is_over = threading.Event()
+
+    def answer(connection: Connection, request: bytes) -> Iterator[bytes]:
+        yield STREAM_HEAD + http_chunk(event)
+        connection.is_over = is_over.wait(10)
+
+    with RawServer(answer) as server:
+        client = AsyncClient(access_token="t", base_url=server.url)
+        http = client._session.transport.http
+
+        async def main() -> None:
+            with anyio.move_on_after(5) as scope:
+                async with await client.chat.completions.create(messages=MESSAGES, stream=True) as stream:
+                    await stream.__anext__()
+                    scope.deadline = anyio.current_time() + 0.05  # the end of the body takes longer, up to 0.25 s
+                    await stream.__anext__()
+            assert scope.cancelled_caught
+            assert http.in_flight == 0
+            await client.aclose()
+            assert http.connections == 0
+
+        anyio.run(main, backend=loop)
+        is_over.set()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_a_call_whose_client_is_closed_while_it_connects_leaves_no_connection(emulator: Emulator, loop: str) -> None:
+    errors: list[Exception] = []
+
+    async def main() -> None:
+        client = emulator.async_client(access_token=emulator.issue_token())
+        http = client._session.transport.http
+
+        async def ask() -> None:
+            try:
+                await client.chat.completions.create(messages=MESSAGES)
+            except GigaChatError as error:
+                errors.append(error)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            await anyio.lowlevel.checkpoint()
+            await anyio.lowlevel.checkpoint()
+            await client.aclose()
+        assert http.connections == 0
+        assert http.in_flight == 0
+
+    anyio.run(main, backend=loop)
+    assert len(errors) == 1
+
+
+def test_threads_that_call_a_client_that_others_close_leave_no_connection() -> None:
+    with Emulator(https=True) as emulator:
+        for http2 in (False, True):
+            client = emulator.client(http2=http2, access_token=emulator.issue_token())
+            http = client._session.transport.http
+
+            def work(number: int, client: Client = client) -> str:
+                if number < 2:
+                    client.close()
+                    return "closed"
+                with contextlib.suppress(GigaChatError):
+                    client.chat.completions.create(messages=MESSAGES)
+                return "called"
+
+            results = at_once(20, work)
+            assert sorted(map(str, results)) == ["called"] * 18 + ["closed"] * 2
+            assert (http.in_flight, http.connections) == (0, 0)

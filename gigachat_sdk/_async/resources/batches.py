@@ -10,7 +10,7 @@ import pydantic
 from typing_extensions import Unpack
 
 from ..._batches import BatchLines, batch_call, batch_id, check_wait, read_all, read_results, the_batch
-from ..._concurrency import async_call, async_in_thread, async_sleep
+from ..._concurrency import async_call, async_in_thread, async_read_in_thread, async_sleep
 from ..._headers import Hidden
 from ..._request import BODYLESS_NAMES, get_call, quoted, take_options
 from ..._uploads import Upload, with_client_id
@@ -74,13 +74,15 @@ class AsyncBatches:
             raise TypeError("create() takes one of requests= and file=")
         lines = BatchLines(method, self._session.config.model)
         if requests is not None:
-            body = lines.of_requests(requests)
+            taken_once = lines.listed(requests)  # a generator of the user's runs here, where he expects it
+            body = await async_in_thread(partial(lines.of_requests, taken_once))
         else:
             upload = Upload(file, needs_name=False)
             try:
-                body = lines.of_file(await async_in_thread(partial(read_all, upload)))
+                content = await async_read_in_thread(partial(read_all, upload))
             finally:
                 upload.close()
+            body = await async_in_thread(partial(lines.of_file, content))
         return await self._session.request(batch_call(body, lines.method, taken), Batch)
 
     async def list(self, **options: Unpack[RequestOptions]) -> BatchList:
@@ -225,7 +227,8 @@ class AsyncBatches:
         call = get_call("results", path, with_client_id(given, found))
         call.is_raw = True
         download = AsyncBinaryResponse(await self._session.exchange(call), self._session)
-        return read_results(await download.read(), download.response)
+        content = await download.read()
+        return await async_in_thread(partial(read_results, content, download.response))
 
 
 def _within(given: Hidden, seconds: float) -> Hidden:

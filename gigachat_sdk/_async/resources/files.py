@@ -6,7 +6,7 @@ import uuid
 
 from typing_extensions import Unpack
 
-from ..._concurrency import async_in_thread
+from ..._concurrency import async_read_in_thread
 from ..._headers import Hidden
 from ..._request import BODYLESS_NAMES, OPTION_NAMES, Call, get_call, quoted, take_options
 from ..._retry import CallKind
@@ -63,7 +63,7 @@ class AsyncFiles:
         taken = take_options(given, OPTION_NAMES, "create")
         upload = Upload(file)
         try:
-            source = await async_in_thread(upload.open)
+            source = await async_read_in_thread(upload.open)
             return await self._session.request(upload_call(upload, source, purpose, taken, uuid.uuid4().hex), File)
         finally:
             upload.close()

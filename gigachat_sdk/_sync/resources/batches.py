@@ -11,7 +11,7 @@ import pydantic
 from typing_extensions import Unpack
 
 from ..._batches import BatchLines, batch_call, batch_id, check_wait, read_all, read_results, the_batch
-from ..._concurrency import call, in_thread, sleep
+from ..._concurrency import call, in_thread, read_in_thread, sleep
 from ..._headers import Hidden
 from ..._request import BODYLESS_NAMES, get_call, quoted, take_options
 from ..._uploads import Upload, with_client_id
@@ -75,13 +75,15 @@ class Batches:
             raise TypeError("create() takes one of requests= and file=")
         lines = BatchLines(method, self._session.config.model)
         if requests is not None:
-            body = lines.of_requests(requests)
+            taken_once = lines.listed(requests)  # a generator of the user's runs here, where he expects it
+            body = in_thread(partial(lines.of_requests, taken_once))
         else:
             upload = Upload(file, needs_name=False)
             try:
-                body = lines.of_file(in_thread(partial(read_all, upload)))
+                content = read_in_thread(partial(read_all, upload))
             finally:
                 upload.close()
+            body = in_thread(partial(lines.of_file, content))
         return self._session.request(batch_call(body, lines.method, taken), Batch)
 
     def list(self, **options: Unpack[RequestOptions]) -> BatchList:
@@ -226,7 +228,8 @@ class Batches:
         call = get_call("results", path, with_client_id(given, found))
         call.is_raw = True
         download = BinaryResponse(self._session.exchange(call), self._session)
-        return read_results(download.read(), download.response)
+        content = download.read()
+        return in_thread(partial(read_results, content, download.response))
 
 
 def _within(given: Hidden, seconds: float) -> Hidden:

@@ -7,7 +7,7 @@ import uuid
 
 from typing_extensions import Unpack
 
-from ..._concurrency import in_thread
+from ..._concurrency import read_in_thread
 from ..._headers import Hidden
 from ..._request import BODYLESS_NAMES, OPTION_NAMES, Call, get_call, quoted, take_options
 from ..._retry import CallKind
@@ -64,7 +64,7 @@ class Files:
         taken = take_options(given, OPTION_NAMES, "create")
         upload = Upload(file)
         try:
-            source = in_thread(upload.open)
+            source = read_in_thread(upload.open)
             return self._session.request(upload_call(upload, source, purpose, taken, uuid.uuid4().hex), File)
         finally:
             upload.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import Field
 from typing_extensions import Self
 
+from .._base import slot_of
 from .answers import Answer, ToolExecution
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class ChatCompletionChunk(Answer):
         `"response.message.delta"` and `"response.message.done"` bring the answer, `"response.tool.in_progress"` and
         `"response.tool.completed"` say in `tool_progress` how far a built-in tool is; others may come.
         """
-        name: str = getattr(self, "_event", "")
+        name: str = slot_of(self, "_event", "")
         return name
 
     @property
@@ -124,7 +125,7 @@ def set_added_texts(chunk: ChatCompletionChunk, texts: Mapping[str, str] | None)
 
 def added_texts(chunk: ChatCompletionChunk) -> Mapping[str, str] | None:
     """Return what the chunk was told; None where its messages say it (internal)."""
-    texts: Mapping[str, str] | None = getattr(chunk, "_added", None)
+    texts: Mapping[str, str] | None = slot_of(chunk, "_added", None)
     return texts
 
 
