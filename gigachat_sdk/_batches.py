@@ -221,9 +221,8 @@ def check_wait(poll_interval: Any, deadline: Any) -> None:
             text = f"{name}: expected a number of seconds, got {type(value).__name__}"
             raise InvalidRequestTypeError(text, param=name)
         if not value > 0 or (value > LONGEST_TIME and (name == "poll_interval" or value != float("inf"))):
-            limit = f" and no more than {LONGEST_TIME:g}" if value > 0 else ""
-            text = f"{name}: give more than 0 seconds{limit}, not {shown_number(value)}"
-            raise InvalidRequestError(text, param=name)
+            limit = f"no more than {LONGEST_TIME:.0f}" if value > 0 else "more than 0"
+            raise InvalidRequestError(f"{name}: give {limit} seconds, not {shown_number(value)}", param=name)
 
 
 def the_batch(page: BatchList, wanted: str) -> Batch:

@@ -11,7 +11,7 @@ import pydantic
 from pydantic_core import to_jsonable_python
 
 from .errors import InvalidRequestError, InvalidRequestTypeError
-from .types._narrow import is_mapping, is_sequence
+from .types._narrow import is_iterable, is_mapping, is_sequence
 
 
 def json_bytes(payload: Mapping[str, Any] | Sequence[Any], extra: Mapping[str, Any] | None = None) -> bytes:
@@ -71,7 +71,7 @@ def _hides_nan(plain: Any, written: Any) -> bool:
         return isinstance(plain, float)
     if is_mapping(plain) and is_mapping(written):
         plain, written = list(plain.values()), list(written.values())
-    if isinstance(plain, list | tuple | set | frozenset) and is_sequence(written):
+    if is_iterable(plain) and is_sequence(written):
         return any(map(_hides_nan, plain, written))
     return False
 

@@ -117,7 +117,7 @@ class RetryPolicy:
         return replace(self, **changes) if changes else self
 
 
-def shown_number(number: float) -> str:
+def shown_number(number: Any) -> str:
     """Show a number; Python refuses to write an int of thousands of digits."""
     return repr(number) if isinstance(number, float) or abs(number) < 10**20 else "a number of more than 20 digits"
 

@@ -22,7 +22,7 @@ from .types._narrow import is_dict, is_sequence
 T = TypeVar("T")
 
 _LONGEST = 1_000_000  # characters, more or less
-_DEEPEST = 100  # models within models
+_DEEPEST = 100  # models within models; pydantic may give up before that
 _TOO_DEEP = "the type is nested too deeply for a schema; give it fewer levels"
 _NULL = {"type": "null"}
 _NAMED = frozenset({"properties", "patternProperties", "dependentSchemas"})  # schemas under names

@@ -173,8 +173,10 @@ class Upload:
         info = os.fstat(file.fileno())
         self._keep(file)
         is_regular = stat.S_ISREG(info.st_mode)  # a pipe has no size, and cannot go back
-        # What the system makes up while it is read (/proc) says 0.
-        start, size = (0, info.st_size or None) if is_regular else (None, None)
+        start, size = (0, info.st_size) if is_regular else (None, None)
+        if size == 0 and file.read(1):  # the system makes it up while it is read, as in /proc
+            file.seek(0)
+            size = None
         return FileSource(self._opened, self._argument, content, start=start, size=size)
 
     def _open_path(self, path: str) -> io.BufferedReader:
@@ -260,10 +262,10 @@ def _extent(file: Any, argument: str) -> tuple[int | None, int | None]:
         raise InvalidRequestError(f"{argument}: the file object is closed; open it again", param=argument)
     try:
         start: Any = file.tell()
+        if isinstance(start, bool) or not isinstance(start, int) or start < 0:
+            return None, None
         file.seek(start)
     except Exception:  # whatever an object of the user's raises, it can be read all the same
-        return None, None
-    if isinstance(start, bool) or not isinstance(start, int) or start < 0:
         return None, None
     try:
         file.seek(0, os.SEEK_END)

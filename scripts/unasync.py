@@ -48,7 +48,6 @@ PREFIXES = {  # of an identifier that goes on after it; the first that fits coun
     "Async": "",
     "_Async": "_",
     "async_": "",
-    "aiter_": "iter_",
 }
 
 NAMES = {  # whole identifiers

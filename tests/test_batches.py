@@ -313,12 +313,30 @@ def test_the_batch_of_a_list_has_the_facts_of_its_exchange() -> None:
         (0, None, "poll_interval: give more than 0 seconds, not 0"),
         (-1, None, "poll_interval: give more than 0 seconds, not -1"),
         (float("nan"), None, "poll_interval: give more than 0 seconds, not nan"),
-        (float("inf"), None, "poll_interval: give more than 0 seconds, not inf"),
+        (float("inf"), None, "poll_interval: give no more than 1000000 seconds, not inf"),
         (None, None, "poll_interval: expected a number of seconds, got NoneType"),
         (True, None, "poll_interval: expected a number of seconds, got bool"),
         ("5", None, "poll_interval: expected a number of seconds, got str"),
         (1, 0, "deadline: give more than 0 seconds, not 0"),
         (1, "5", "deadline: expected a number of seconds, got str"),
+        pytest.param(
+            10**5000,
+            None,
+            "poll_interval: give no more than 1000000 seconds, not a number of more than 20 digits",
+            id="a long wait",
+        ),
+        pytest.param(
+            1,
+            10**5000,
+            "deadline: give no more than 1000000 seconds, not a number of more than 20 digits",
+            id="a long deadline",
+        ),
+        pytest.param(
+            1,
+            -(10**5000),
+            "deadline: give more than 0 seconds, not a number of more than 20 digits",
+            id="a deadline long ago",
+        ),
     ],
 )
 def test_times_that_make_no_sense_are_refused(poll_interval: Any, deadline: Any, message: str) -> None:
@@ -398,6 +416,37 @@ def test_an_answer_that_cannot_be_read_is_kept_as_it_came(line: dict[str, Any]) 
     assert result.response is None
     assert result.error == BatchResultError("the service gave no answer that can be read, and no reason")
     assert result.line == line
+
+
+@pytest.mark.parametrize(
+    ("line", "identity"),
+    [
+        ({"id": None}, ""),
+        ({"custom_id": None}, ""),
+        ({"custom_id": None, "id": 5}, "5"),
+        ({"custom_id": "a", "id": None}, "a"),
+    ],
+)
+def test_an_id_that_is_null_is_none(line: dict[str, Any], identity: str) -> None:
+    (result,) = results = read_results(written({**line, "result": COMPLETION}), INFO)
+    assert result.id == identity
+    assert set(results.by_id) == {identity} - {""}
+
+
+def test_a_line_is_kept_as_bytes_and_read_when_it_is_asked_for() -> None:
+    line = {"id": "a", "result": COMPLETION}
+    (result,) = read_results(written(line), INFO)
+    assert result.raw == written(line)
+    assert not any(isinstance(value, dict) for value in vars(result).values())
+    result.line["id"] = "b"
+    assert result.line == line
+
+
+def test_an_id_of_half_a_character_or_of_thousands_of_digits_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="batch: character 0 is a lone surrogate"):
+        batch_id("\ud800")
+    with pytest.raises(InvalidRequestError, match=r"requests\[0\]\.id: a number of more than 20 digits is no id"):
+        chats([{"id": 10**5000, **HELLO}])
 
 
 def test_a_line_that_cannot_be_read_costs_no_other() -> None:

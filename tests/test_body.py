@@ -76,7 +76,10 @@ def test_what_cannot_go_back_can_while_nothing_was_read_of_it() -> None:
     assert body.rewind() is False
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ESPIPE, "Illegal seek"), ValueError("I/O operation on closed file")])
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ESPIPE, "Illegal seek"), ValueError("I/O operation on closed file"), RuntimeError("of the user's")],
+)
 def test_what_has_lost_its_way_back_is_not_sent_again(error: Exception) -> None:
     class OneWay(io.BytesIO):
         def seek(self, offset: int, whence: int = 0, /) -> int:

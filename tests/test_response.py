@@ -77,6 +77,42 @@ def test_a_body_that_is_no_answer_is_told_in_one_line(content: bytes, reason: st
     assert (error.__cause__, error.__context__, error.__traceback__) == (None, None, None)
 
 
+HALVES = [
+    (r"a\ud83d", "a\ufffd"),
+    (r"\uDE00b", "\ufffdb"),
+    (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+    (r"\ud83d\ude00\ude00", "\U0001f600\ufffd"),
+    (r"\ud83d\u0041", "\ufffdA"),
+    (r"\\ud83d\ud83d", "\\ud83d\ufffd"),
+    (r"\"\n\ud83d", '"\n\ufffd'),
+]
+
+
+@pytest.mark.parametrize(("escaped", "text"), HALVES)
+def test_half_a_character_costs_no_answer(escaped: str, text: str) -> None:
+    info = response()
+    answer = read_body(b'{"choices":[{"message":{"content":"%s"}}]}' % escaped.encode(), response=info)
+    assert isinstance(answer, ChatCompletion)
+    assert answer.choices[0].message.content == text
+    assert answer.response is info
+
+
+@pytest.mark.parametrize(("escaped", "text"), HALVES)
+def test_half_a_character_ends_no_stream(escaped: str, text: str) -> None:
+    reader = new_reader()
+    for told in ("b", escaped):
+        chunk = reader.read(Event("", b'{"choices":[{"delta":{"content":"%s"}}]}' % told.encode()))
+        assert isinstance(chunk, ChatCompletionChunk)
+    assert reader.interrupted("").text == "b" + text
+
+
+def test_half_a_character_in_what_is_no_answer_changes_no_error() -> None:
+    assert "choices: Field required" in str(read_body(rb'{"a":"\ud83d"}'))
+    assert "an error 500 inside the stream: a\ufffd" in str(
+        new_reader().read(Event("", rb'{"status":500,"message":"a\ud83d"}'))
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "body"),
     [(b"{}", {}), (b"<html>", "<html>"), (b"", None), (b"\xff", "\ufffd"), (DEEP.encode(), DEEP)],

@@ -46,6 +46,25 @@ def test_events_become_chunks_and_add_up() -> None:
     assert reader.is_done
 
 
+def test_half_a_character_ends_no_stream() -> None:
+    reader = new_reader()
+    for told, text in ((r"a\ud83d", "a\ufffd"), (r"\ude00", "\ufffd"), (r"\ud83d\ude00", "\U0001f600")):
+        chunk = reader.read(Event(DELTA, b'{"messages":[{"content":[{"text":"%s"}]}]}' % told.encode()))
+        assert isinstance(chunk, ChatCompletionChunk)
+        assert (chunk.event, chunk.text) == (DELTA, text)
+    assert reader.interrupted("").text == "a\ufffd\ufffd\U0001f600"
+
+
+def test_fields_named_like_our_own_break_nothing() -> None:
+    fields = {"_added": 5, "_event": "x", "_response_info": 1, "text": "no"}
+    reader = new_reader()
+    document = {**says("a"), **fields}
+    chunk = reader.read(event(DELTA, document))
+    assert isinstance(chunk, ChatCompletionChunk)
+    assert (chunk.text, chunk.event, chunk.response) == ("a", DELTA, RESPONSE)
+    assert chunk.to_dict() == document
+
+
 @pytest.mark.parametrize(
     ("name", "document", "is_done"),
     [

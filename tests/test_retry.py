@@ -207,6 +207,12 @@ def test_settings_on_top_of_a_policy(settings: dict[str, Any], policy: RetryPoli
         ({"retry_statuses": [600]}, "retry_statuses: expected HTTP statuses from 400 to 599", False),
         ({"retry_statuses": [[500]]}, "retry_statuses: expected HTTP statuses from 400 to 599", False),
         ({"retry_lost": 1}, "retry_lost: expected True or False, got int", True),
+        ({"deadline": "5"}, "deadline: expected seconds, got str", True),
+        pytest.param({"deadline": 10**5000}, "deadline: a number of more than 20 digits is no time", False, id="late"),
+        pytest.param({"deadline": -(10**5000)}, "deadline: a number of more than 20 digits", False, id="long ago"),
+        pytest.param(
+            {"max_retries": -(10**5000)}, "max_retries: give 0 (never) or more, not a number", False, id="no retries"
+        ),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict[str, Any], words: str, is_kind: bool) -> None:

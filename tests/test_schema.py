@@ -331,6 +331,7 @@ class Unknown(BaseModel):
         (Unreadable, "no answer can be read as <class 'test_schema.Unreadable'>: Unable to generate"),
         (Unknown, "no answer can be read as"),
         (Annotated[int, {}], "unhashable"),
+        (list["a b"], "no answer can be read as list['a b']: Forward reference must be an expression"),  # noqa: F722
         (Callable[[], int], "no answer can be read as collections.abc.Callable[[], int]: "),
     ],
 )

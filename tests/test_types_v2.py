@@ -271,6 +271,15 @@ def test_copies_of_a_chunk_know_as_much(copied: Any, added: dict[str, str] | Non
     assert made.event == "e"
 
 
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
+def test_fields_named_like_our_own_are_the_services(copied: Any) -> None:
+    fields = {"_added": {"assistant": "no"}, "_event": 5, "_response_info": {"request_id": "no"}}
+    made = ChatCompletionChunk.model_validate({"messages": [message({"text": "a"})], **fields})
+    for one in (made, copied(made)):
+        assert (one.text, one.event, one.response, one.request_id, added_texts(one)) == ("a", "", None, None, None)
+        assert one.to_dict() == {"messages": [message({"text": "a"})], **fields}
+
+
 def test_what_was_parsed_does_not_come_out() -> None:
     document = {"messages": [message({"text": "5"})]}
     completion = ParsedChatCompletion[Any].model_validate(document)
@@ -282,3 +291,23 @@ def test_what_was_parsed_does_not_come_out() -> None:
 
 def test_parts_can_be_made_by_hand() -> None:
     assert ContentPart(text="a").to_dict() == {"text": "a"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"tool_execution": {"name": "web_search", "seconds_left": 3}},
+        {"messages": [{"role": "assistant", "tool_execution": {"name": "web_search", "seconds_left": 3}}]},
+        {"messages": [{"content": [{"text": "?"}, {"tool_execution": {"name": "web_search", "seconds_left": 3}}]}]},
+    ],
+    ids=["the event", "a message", "a part"],
+)
+def test_how_far_a_tool_is_may_stand_anywhere(document: dict[str, Any]) -> None:
+    chunk = ChatCompletionChunk.model_validate(document)
+    assert chunk.tool_progress is not None
+    assert (chunk.tool_progress.name, chunk.tool_progress.seconds_left) == ("web_search", 3)
+    assert chunk.to_dict() == document
+
+
+def test_most_events_say_nothing_of_tools() -> None:
+    assert ChatCompletionChunk.model_validate({"messages": [{"content": [{"text": "a"}]}, {}]}).tool_progress is None

@@ -6,6 +6,7 @@ import errno
 import gzip
 import io
 import os
+import stat
 import tempfile
 import zipfile
 from email import message_from_bytes
@@ -372,9 +373,139 @@ def test_an_empty_file_is_the_services_to_judge(tmp_path: Path) -> None:
 def test_what_is_opened_after_it_was_given_up_is_closed_at_once(path: Path) -> None:
     upload = Upload(path)  # as when a caller is cancelled while a thread opens the file
     upload.close()
-    with pytest.raises(ValueError, match="closed file"):
-        upload.open()
-    assert upload._opened.closed
+    source = upload.open()
+    assert upload._opened._file.closed
+    with pytest.raises(InvalidRequestError, match="the upload was given up"):
+        source.read(1)
+
+
+@pytest.mark.parametrize("is_given_up", [False, True])
+def test_a_file_that_a_thread_reads_from_is_closed_by_that_thread(path: Path, is_given_up: bool) -> None:
+    class Slow:
+        is_closed = False
+
+        def read(self, size: int, /) -> bytes:
+            if is_given_up:
+                upload.close()  # by another thread: closing would wait for this read
+            assert not self.is_closed
+            return b"x" * size
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    slow = Slow()
+    upload = Upload(path)
+    upload._keep(slow)
+    assert upload._opened.read(3) == b"xxx"
+    assert slow.is_closed is is_given_up
+    upload.close()
+    assert slow.is_closed
+
+
+def test_what_the_system_makes_up_while_it_is_read_has_no_size(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = os.fstat
+
+    def of_size_0(number: int) -> os.stat_result:  # as all files in /proc are
+        facts = list(plain(number))
+        facts[stat.ST_SIZE] = 0
+        return os.stat_result(facts)
+
+    monkeypatch.setattr("gigachat_sdk._uploads.os.fstat", of_size_0)
+    upload = Upload(path)
+    assert upload.open().size is None
+    upload.close()
+    assert content_of(Upload(path)) == b"%PDF-1.7 content"
+    path.write_bytes(b"")
+    upload = Upload(path)
+    assert upload.open().size == 0
+    upload.close()
+
+
+# ---- objects of the user's ----
+
+
+class Odd(io.BytesIO):
+    """Raises, or gives, what it is told to where it is told to."""
+
+    def __init__(self, **outcomes: Any) -> None:
+        super().__init__(b"content")
+        self.outcomes = outcomes
+
+    def outcome(self, name: str, plain: Any) -> Any:
+        given = self.outcomes.get(name, plain)
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    def tell(self) -> int:
+        found: int = self.outcome("tell", super().tell())
+        return found
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        self.outcome("seek", None)
+        self.outcome("seek to the end" if whence == os.SEEK_END else "seek back", None)
+        return super().seek(offset, whence)
+
+    @property
+    def name(self) -> Any:
+        return self.outcome("name", "a.txt")
+
+
+ERRORS = [NotImplementedError("no"), TypeError("no"), RuntimeError("no"), AttributeError("no"), OSError("no")]
+
+
+@pytest.mark.parametrize("where", ["tell", "seek"])
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_an_object_that_cannot_say_where_it_stands_is_read_like_a_pipe(where: str, error: Exception) -> None:
+    source = Upload(Odd(**{where: error})).open()
+    assert (source.size, source.read(100), source.rewind()) == (None, b"content", False)
+
+
+@pytest.mark.parametrize("place", [None, "x", -5, True, 1.5])
+def test_a_place_that_is_no_place_is_not_believed(place: Any) -> None:
+    source = Upload(Odd(tell=place)).open()
+    assert (source.size, source.read(100), source.rewind()) == (None, b"content", False)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_an_object_that_cannot_go_to_its_end_is_sent_without_a_size(error: Exception) -> None:
+    source = Upload(Odd(**{"seek to the end": error})).open()
+    assert (source.size, source.read(100), source.rewind()) == (None, b"content", True)
+
+
+def test_an_end_that_is_no_place_is_not_believed() -> None:
+    class Vague(Odd):
+        def tell(self) -> Any:
+            return "the end" if super().tell() == 7 else super().tell()
+
+    assert Upload(Vague()).open().size is None
+
+
+def test_an_object_that_does_not_come_back_from_its_end_is_refused() -> None:
+    class OneWay(Odd):
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            if whence == 0 and super().tell() == 7:
+                raise RuntimeError("no way back")
+            return super().seek(offset, whence)
+
+    with pytest.raises(
+        InvalidRequestError, match="cannot go back to where it stood: RuntimeError: no way back"
+    ) as caught:
+        Upload(OneWay()).open()
+    assert caught.value.__context__ is None
+
+
+def test_an_object_whose_name_cannot_be_asked_for_has_none() -> None:
+    with pytest.raises(InvalidRequestError, match="there is no name for this Odd"):
+        Upload(Odd(name=RuntimeError("no")))
+    assert Upload(("b.txt", Odd(name=RuntimeError("no")))).name == "b.txt"
+
+
+def test_a_closed_file_object_is_refused(path: Path) -> None:
+    file = path.open("rb")
+    file.close()
+    with pytest.raises(InvalidRequestError, match="file: the file object is closed; open it again"):
+        Upload(file).open()
 
 
 # ---- the form ----

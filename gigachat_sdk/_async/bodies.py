@@ -56,14 +56,12 @@ class AsyncDecompressed:
         self._pieces = pieces
         self._decompressor = Decompressor(encoding)
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
     async def __anext__(self) -> bytes:
+        found = b""
         wrong: Exception
         try:
-            while not (found := self._decompressor.feed(await self._pieces.__anext__())):
-                pass
+            while not found:
+                found = self._decompressor.feed(await self._pieces.__anext__())
         except StopAsyncIteration:
             wrong = self._end()
         except DecompressError as error:

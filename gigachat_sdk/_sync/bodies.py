@@ -57,14 +57,12 @@ class Decompressed:
         self._pieces = pieces
         self._decompressor = Decompressor(encoding)
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
     def __next__(self) -> bytes:
+        found = b""
         wrong: Exception
         try:
-            while not (found := self._decompressor.feed(self._pieces.__next__())):
-                pass
+            while not found:
+                found = self._decompressor.feed(self._pieces.__next__())
         except StopIteration:
             wrong = self._end()
         except DecompressError as error:

@@ -70,7 +70,8 @@ class Blob:
     def __init__(self, source: _Source, runs: Sequence[tuple[int, int]]) -> None:
         self._source = source
         self._runs = [run for run in runs if run[1]]  # offset in the source, and length
-        *self._starts, self.size = accumulate((length for _, length in self._runs), initial=0)
+        *self._starts, size = accumulate((length for _, length in self._runs), initial=0)
+        self.size: int = size
 
     @classmethod
     def of(cls, content: "Content") -> "Blob":

@@ -166,7 +166,7 @@ async def test_a_batch_that_is_not_there(client: AsyncClient, emulator: Emulator
             await method("b")
 
 
-@pytest.mark.parametrize("wrong", ["", None, 5])
+@pytest.mark.parametrize("wrong", ["", None, 5, "\ud800"])
 async def test_what_is_no_id_is_refused_before_the_network(client: AsyncClient, emulator: Emulator, wrong: Any) -> None:
     for method in (client.batches.retrieve, client.batches.wait, client.batches.results):
         with pytest.raises(InvalidRequestError, match="batch: "):

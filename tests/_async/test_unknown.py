@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import httpx
@@ -34,6 +35,28 @@ class Thing(pydantic.BaseModel):
     id: int
 
 
+class Unfinished(pydantic.BaseModel):
+    field: Nowhere  # noqa: F821
+
+
+class UnfinishedAnswer(ResponseModel):
+    field: Nowhere  # noqa: F821
+
+
+class Free(pydantic.BaseModel):
+    value: Any
+
+
+class Later(pydantic.BaseModel):
+    """Is finished by what comes after it."""
+
+    next: Next | None
+
+
+class Next(pydantic.BaseModel):
+    id: int
+
+
 class Word(ResponseModel):
     word: str
 
@@ -53,6 +76,16 @@ async def test_a_model_of_the_users_own_will_do(client: AsyncClient, emulator: E
     assert await client.get("/things", cast_to=list[Thing]) == [Thing(id=1), Thing(id=2)]
 
 
+async def test_a_model_may_be_finished_by_what_comes_after_it(client: AsyncClient, emulator: Emulator) -> None:
+    emulator.reply("/v1/things", Reply(json={"next": {"id": 1}}), method="GET")
+    assert await client.get("/things", cast_to=Later) == Later(next=Next(id=1))
+
+
+async def test_half_a_character_costs_no_answer(client: AsyncClient, emulator: Emulator) -> None:
+    emulator.reply("/v1/things", Reply(body=rb'[{"value":"a\ud83d"}]'), method="GET")
+    assert await client.get("/things", cast_to=list[Free]) == [Free(value="a\ufffd")]
+
+
 async def test_parameters_and_headers_go_along(client: AsyncClient, emulator: Emulator) -> None:
     emulator.reply("/v1/things", Reply(json={}), method="GET")
     await client.get("/things", cast_to=dict, extra_query={"a": [1, 2]}, extra_headers={"X-A": "b"}, client_id="me")
@@ -66,6 +99,8 @@ async def test_parameters_and_headers_go_along(client: AsyncClient, emulator: Em
         ({"ё": [1]}, '{"ё":[1]}'.encode(), "application/json"),
         ([1, {"a": None}], b'[1,{"a":null}]', "application/json"),
         (Thing(id=3), b'{"id":3}', "application/json"),
+        (Free(value=date(2024, 1, 2)), b'{"value":"2024-01-02"}', "application/json"),
+        ({"a": Free(value=date(2024, 1, 2))}, b'{"a":{"value":"2024-01-02"}}', "application/json"),
         ("ё", "ё".encode(), "text/plain; charset=utf-8"),
         (b"\x00\xff", b"\x00\xff", "application/octet-stream"),
         (memoryview(b"ab"), b"ab", "application/octet-stream"),
@@ -155,6 +190,10 @@ async def test_errors_are_those_of_every_call(client: AsyncClient, emulator: Emu
         ("/", "is no path"),
         ("/../other", "leads out of base_url"),
         ("things/./x", "leads out of base_url"),
+        ("/%2e%2e/x", "leads out of base_url"),
+        ("/.%2E/x", "leads out of base_url"),
+        ("/a%2F..%2fx", "leads out of base_url"),
+        ("/a%5C..", "leads out of base_url"),
         (None, "expected a string, got NoneType"),
     ],
 )
@@ -176,6 +215,15 @@ async def test_a_path_that_is_none_is_refused(client: AsyncClient, emulator: Emu
         ({"cast_to": "Nowhere"}, InvalidRequestError, "cast_to: no answer can be read as 'Nowhere'"),
         ({"cast_to": object()}, InvalidRequestError, "cast_to: no answer can be read as .*: give a type"),
         ({"cast_to": pytest.MonkeyPatch}, InvalidRequestError, "cast_to: .*: Unable to generate pydantic-core schema"),
+        ({"cast_to": list["Nowhere"]}, InvalidRequestError, "cast_to: no answer .* is not fully defined"),  # noqa: F821
+        ({"cast_to": list["a b"]}, InvalidRequestError, "cast_to: no answer .* Forward reference"),  # noqa: F722
+        ({"cast_to": Unfinished}, InvalidRequestError, "cast_to: no answer .* is not fully defined"),
+        ({"cast_to": dict[str, Unfinished]}, InvalidRequestError, "cast_to: no answer .* is not fully defined"),
+        ({"cast_to": UnfinishedAnswer}, InvalidRequestError, "cast_to: no answer .* is not fully defined"),
+        ({"stream_cls": AsyncStream[UnfinishedAnswer]}, InvalidRequestError, "stream_cls: .* is not fully defined"),
+        ({"cast_to": dict, "body": Free(value=object())}, InvalidRequestError, "^value: object is not JSON"),
+        ({"cast_to": dict, "body": {"a": Free(value=object())}}, InvalidRequestError, "^a.value: object is not JSON"),
+        ({"cast_to": dict, "body": Free(value=float("nan"))}, InvalidRequestError, "^value: nan is no number"),
         ({"cast_to": dict, "body": 17}, InvalidRequestError, "body: expected a dict, .* got int"),
         ({"cast_to": dict, "body": {"a": {1}}}, InvalidRequestError, "a: set is not JSON"),
         ({"cast_to": dict, "body": "\ud800"}, InvalidRequestError, "body: character 0 is a lone surrogate"),

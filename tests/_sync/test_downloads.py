@@ -5,16 +5,19 @@ import gzip
 import os
 import stat
 import threading
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gigachat_sdk import (
+    APIConnectionError,
     BinaryResponse,
     Client,
     InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
 )
 from gigachat_sdk._downloads import PartFile
 from gigachat_sdk.testing import Emulator, Reply
@@ -117,6 +120,56 @@ def test_a_compressed_answer_is_unpacked_and_has_no_known_length(client: Client,
     assert content.read() == CONTENT
 
 
+def test_all_members_of_a_compressed_answer_are_unpacked(client: Client, emulator: Emulator) -> None:
+    packed = gzip.compress(CONTENT[:1000]) + gzip.compress(CONTENT[1000:])
+    emulator.reply("/v1/files/1/content", Reply(body=packed, headers={"Content-Encoding": "gzip"}), method="GET")
+    assert (client.files.content("1")).read() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "message"),
+    [
+        ("gzip", gzip.compress(CONTENT)[:-1], "its gzip data ends too early"),
+        ("deflate", zlib.compress(CONTENT)[:-1], "its deflate data ends too early"),
+        ("gzip", CONTENT, "cannot be decoded: Error -3"),
+        ("br", CONTENT, "cannot be decoded: its Content-Encoding 'br' is unknown here"),
+    ],
+)
+def test_a_compressed_answer_that_is_not_whole_is_no_file(
+    client: Client, emulator: Emulator, tmp_path: Path, encoding: str, body: bytes, message: str
+) -> None:
+    emulator.reply(
+        "/v1/files/1/content", Reply(body=body, headers={"Content-Encoding": encoding}), method="GET", times=2
+    )
+    with pytest.raises(APIConnectionError, match=message):
+        (client.files.content("1")).read()
+    with pytest.raises(APIConnectionError, match=message) as caught:
+        (client.files.content("1")).write_to_file(tmp_path / "a.jpg")
+    assert (caught.value.__context__, caught.value.__cause__) == (None, None)
+    assert names(tmp_path) == []
+    assert client._session.transport.http.in_flight == 0
+
+
+def test_a_whole_answer_that_was_cut_while_compressed_is_a_lost_one(
+    client: Client, emulator: Emulator, delays: list[float]
+) -> None:
+    cut = Reply(body=gzip.compress(b'{"data": []}')[:-9], headers={"Content-Encoding": "gzip"})
+    emulator.reply("/v1/files", cut, method="GET")
+    with pytest.raises(APIConnectionError, match="was lost: its gzip data ends too early"):
+        client.files.list(max_retries=0)
+    emulator.reply("/v1/files", cut, method="GET")
+    assert [file.id for file in client.files.list()] == []
+    assert delays != []
+
+
+def test_an_error_is_told_by_its_status_however_its_body_is_encoded(client: Client, emulator: Emulator) -> None:
+    emulator.reply(
+        "/v1/files", Reply(status=403, body=b"\x0b\x02\x80", headers={"Content-Encoding": "br"}), method="GET"
+    )
+    with pytest.raises(PermissionDeniedError):
+        client.files.list()
+
+
 def test_a_missing_file_is_an_error_before_anything_is_read(client: Client) -> None:
     with pytest.raises(NotFoundError, match="No such file"):
         client.files.content("1")
@@ -190,6 +243,8 @@ def test_what_is_no_ordinary_file_is_written_to_as_it_is(client: Client, file_id
     [
         ("missing/a.jpg", FileNotFoundError),
         ("dir", IsADirectoryError),
+        ("nowhere/", IsADirectoryError),
+        ("nowhere/.", IsADirectoryError),
         ("file/a.jpg", NotADirectoryError),
         ("", FileNotFoundError),
         ("a\0b", InvalidRequestError),

@@ -167,10 +167,10 @@ def test_a_cut_stream_adds_no_empty_line(run: Run, settings: Emulator, content: 
 
 def test_an_unknown_model(run: Run, settings: Emulator) -> None:
     result = run("chat", "-m", "GigaChat-99", "Привет")
-    request_id = "(request id "
     assert result.exit_code == 1
     assert result.output.startswith(
-        f"error: 404 for POST {settings.base_url}/chat/completions: No such model {request_id}"
+        f"error: 404 for POST {settings.base_url}/chat/completions: No such model. client.models.list() names the "
+        "models of your account. (request id "
     )
     assert result.output.count("\n") == 1
 

@@ -53,6 +53,9 @@ with Client(**options) as client:
         for chunk in client.chat.completions.create(messages=late, stream=True):
             pass
     interrupted(read)
+    for thread in threading.enumerate():  # what nobody closed is closed in a thread
+        if thread is not threading.current_thread():
+            thread.join(10)
     assert client._session.transport.http.in_flight == 0
     assert client.chat.completions.create(messages=quick).choices
 """,

@@ -1,0 +1,69 @@
+"""`_json.py`: models in bodies are written as pydantic writes them in JSON, or told by the place that cannot be."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, model_serializer
+
+from gigachat_sdk import InvalidRequestError
+from gigachat_sdk._json import json_bytes, model_document
+
+NAN = float("nan")
+
+
+class Weather(BaseModel):
+    city: str = "Москва"
+    day: Any = None
+
+
+class Unwritable(BaseModel):
+    a: int = 0
+
+    @model_serializer(mode="plain")
+    def _refuse(self) -> Any:
+        raise ValueError("no\nnever")
+
+
+RING = Weather()
+RING.day = RING
+
+
+@pytest.mark.parametrize(
+    ("day", "text"),
+    [
+        (date(2024, 1, 2), '"2024-01-02"'),
+        ([None, (1.5, {"b"})], '[null,[1.5,["b"]]]'),
+        (Weather(day={"a": None}), '{"day":{"a":null}}'),
+    ],
+)
+def test_a_model_is_written_as_pydantic_writes_it(day: Any, text: str) -> None:
+    assert json_bytes({"a": Weather(day=day)}).decode() == f'{{"a":{{"day":{text}}}}}'
+    assert json_bytes(model_document(Weather(day=day), "body")).decode() == f'{{"day":{text}}}'
+
+
+@pytest.mark.parametrize(
+    ("model", "place", "words"),
+    [
+        (Weather(day=object()), "day", "object is not JSON"),
+        (Weather(day=[date(2024, 1, 1), {"b": object()}]), "day[1].b", "object is not JSON"),
+        (Weather(day=NAN), "day", "nan is no number"),
+        (Weather(day=[date(2024, 1, 1), (1.5, {"b": NAN})]), "day[1][1].b", "nan is no number"),
+        (Weather(day=Weather(day=float("inf"))), "day.day", "inf is no number"),
+        (Weather(day={NAN}), "", "it holds a number that JSON cannot hold"),
+        (RING, "day", "it is nested too deeply, or holds itself"),
+        (Unwritable(), "", "Error calling function `_refuse`: ValueError: no"),
+    ],
+)
+def test_what_a_model_cannot_say_in_json_is_told_by_its_place(model: BaseModel, place: str, words: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        model_document(model, "body")
+    assert str(caught.value).startswith(f"{place or 'body'}: {words}")
+    assert "\n" not in str(caught.value)
+    assert (caught.value.param, caught.value.__context__) == (place or "body", None)
+    with pytest.raises(InvalidRequestError) as inside:
+        json_bytes({"a": [model]})
+    assert words in str(inside.value)
+    assert inside.value.__context__ is None
