@@ -76,11 +76,11 @@ def test_values_are_closed_with_their_owner() -> None:
     assert closed == ["value"]
 
 
-def test_after_a_fork_values_are_made_anew_and_none_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_fork_values_are_made_anew_and_none_is_closed() -> None:
     closed: list[str] = []
     values: Local[str] = Local(closed.append)
     values.add("a", lambda: "the parent's")
-    monkeypatch.setattr("os.getpid", lambda: -1)
+    values.leave_to_parent()
     assert values.get("a") is None
     assert values.add("a", lambda: "the child's") == values.get("a") == "the child's"
     assert closed == []
@@ -107,7 +107,7 @@ def test_values_of_a_loop_are_made_once_and_closed_on_it(run: Any) -> None:
     run(main()) if run is asyncio.run else run(trio_main)
 
 
-def test_after_a_fork_values_of_a_loop_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_fork_values_of_a_loop_are_made_anew() -> None:
     closed: list[str] = []
 
     async def close(value: str) -> None:
@@ -116,7 +116,7 @@ def test_after_a_fork_values_of_a_loop_are_made_anew(monkeypatch: pytest.MonkeyP
     async def main() -> None:
         values: AsyncLocal[str] = AsyncLocal(close)
         await values.add("a", lambda: "the parent's")
-        monkeypatch.setattr("os.getpid", lambda: -1)
+        values.leave_to_parent()
         assert values.get("a") is None
         assert await values.add("a", lambda: "the child's") == "the child's"
         await values.aclose()

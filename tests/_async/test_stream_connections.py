@@ -185,3 +185,20 @@ async def test_bytes_below_tls_are_no_error_of_ssl(
         await count(stream)
     assert caught.value.text == "a"
     assert caught.value.__context__ is None
+
+
+async def test_after_a_fork_the_connection_stays_the_parents(
+    serve: Callable[[Answer], RawServer], open_client: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = open_client(serve(lambda connection, request: [STREAM_HEAD, EVENT]))
+    stream = await open_stream(client)
+    await stream.__anext__()
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    await stream.aclose()
+    assert stream.is_closed
+    assert client._session.transport.http.connections == 1
+    monkeypatch.undo()
+    answer = stream._answer.http
+    answer._is_closed = False  # here is the parent again
+    await answer.aclose()
+    assert client._session.transport.http.connections == 0

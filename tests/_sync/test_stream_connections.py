@@ -180,3 +180,20 @@ def test_bytes_below_tls_are_no_error_of_ssl(
         count(stream)
     assert caught.value.text == "a"
     assert caught.value.__context__ is None
+
+
+def test_after_a_fork_the_connection_stays_the_parents(
+    serve: Callable[[Answer], RawServer], open_client: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = open_client(serve(lambda connection, request: [STREAM_HEAD, EVENT]))
+    stream = open_stream(client)
+    stream.__next__()
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    stream.close()
+    assert stream.is_closed
+    assert client._session.transport.http.connections == 1
+    monkeypatch.undo()
+    answer = stream._answer.http
+    answer._is_closed = False  # here is the parent again
+    answer.close()
+    assert client._session.transport.http.connections == 0
