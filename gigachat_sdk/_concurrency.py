@@ -248,8 +248,8 @@ def _after_fork() -> None:
         local.leave_to_parent()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+_register_at_fork: Callable[..., None] = getattr(os, "register_at_fork", dict)  # Windows has no fork
+_register_at_fork(after_in_child=_after_fork)
 
 
 class Local(Generic[T]):

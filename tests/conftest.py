@@ -6,6 +6,7 @@ import os
 
 import pytest
 from contract.recorder import ContractPlugin
+from hypothesis import HealthCheck, settings
 
 PROXY_VARIABLES = {"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 
@@ -23,6 +24,11 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("GIGACHAT_") or name.upper() in PROXY_VARIABLES:
             monkeypatch.delenv(name)
+
+
+# On a busy machine every example is slow, which says nothing of the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:

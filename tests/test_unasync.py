@@ -39,7 +39,6 @@ CONVERSIONS = [
     ("AsyncIterator[AsyncGenerator[int, None]]\n", "Iterator[Generator[int, None]]\n"),
     ("async_sleep(_AsyncThing)\n", "sleep(_Thing)\n"),
     ("MyAsyncClient, Async, Asyncio, async_, _async_\n", "MyAsyncClient, Async, Asyncio, async_, _async_\n"),
-    ("r.aiter_raw, r.aiter_bytes, r.aiter_lines\n", "r.iter_raw, r.iter_bytes, r.iter_lines\n"),
     # names
     ("from .._async.client import AsyncClient\n", "from .._sync.client import Client\n"),
     ("async def __aenter__(self):\n", "def __enter__(self):\n"),

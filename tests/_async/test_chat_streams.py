@@ -15,6 +15,7 @@ from gigachat_sdk import (
     AsyncStream,
     ChatCompletion,
     ChatCompletionChunk,
+    ConfigurationError,
     GigaChatError,
     NotFoundError,
     StreamError,
@@ -270,3 +271,12 @@ async def test_stream_false_and_none_give_the_whole_answer(client: AsyncClient, 
         answer = await client.chat.completions.create(messages=MESSAGES, stream=stream)
         assert type(answer) is ChatCompletion
     assert all("stream" not in request.json() for request in emulator.requests_to(CHAT))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("8", "expected a number of bytes, got str"), (True, "got bool"), (0, "give a number over 0, not 0")],
+)
+async def test_a_bound_that_is_none_is_refused(connect: Connect, emulator: Emulator, value: object, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"max_event_bytes: .*{words}"):
+        connect(emulator, max_event_bytes=value)

@@ -251,3 +251,9 @@ async def test_what_was_read_to_its_end_can_be_asked_for_after_the_block(client:
         assert await read(stream)
     assert await stream.get_final_text() == TEXT
     assert (await stream.get_final_completion()).request_id == stream.request_id
+
+
+async def test_iterating_outside_of_the_block_is_told(client: AsyncClient, contract: str) -> None:
+    with pytest.raises(GigaChatError, match="is read inside its block"):
+        async for _ in stream_of(client, contract):
+            pass

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from types import SimpleNamespace
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
-from gigachat_sdk import APITimeoutError
-from gigachat_sdk._sync.network import watch
+from gigachat_sdk import APIConnectionError, APITimeoutError
+from gigachat_sdk._deadline import Deadline, running
+from gigachat_sdk._sync.network import Sockets, watch
 from gigachat_sdk._sync.pool import Pool
 from gigachat_sdk.testing import Emulator
 
@@ -135,3 +138,71 @@ def test_a_handshake_that_takes_too_long_leaves_no_connection(connect: Connect) 
         with pytest.raises(APITimeoutError, match=r"the deadline of 0\.2 s has passed"):
             client.models.list(deadline=0.2)
         assert server.wait_until_all_are_closed()
+
+
+class Stream:
+    """A connection that is only asked to close."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Backend:
+    """Opens such connections."""
+
+    def __init__(self) -> None:
+        self.stream = Stream()
+
+    def connect_tcp(self, *given: Any) -> Any:
+        return self.stream
+
+
+def sockets() -> tuple[Sockets, Backend]:
+    backend: Any = Backend()
+    return Sockets(backend, set()), backend
+
+
+def test_no_phase_of_a_connection_begins_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    opener, _ = sockets()
+    connection = opener.connect_tcp("host", 1)
+    deadline = Deadline(5)
+    deadline.ends_at -= 10
+    with running(deadline):
+        with pytest.raises(httpcore.ConnectTimeout, match="the deadline of 5 s has passed"):
+            opener.connect_tcp("host", 1)
+        with pytest.raises(httpcore.ConnectTimeout, match="the deadline of 5 s has passed"):
+            connection.start_tls(ssl.create_default_context())
+        with pytest.raises(httpcore.WriteTimeout, match="the deadline of 5 s has passed"):
+            connection.write(b"x")
+        with pytest.raises(httpcore.ReadTimeout, match="the deadline of 5 s has passed"):
+            connection.read(1)
+
+
+def test_a_connection_that_is_made_while_its_pool_closes_is_closed() -> None:
+    opener, backend = sockets()
+    opener.interrupt()
+    with pytest.raises(httpcore.ConnectError, match="the client was closed"):
+        opener.connect_tcp("host", 1)
+    assert backend.stream.is_closed
+    assert opener.opened == set()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_client_that_is_closed_around_the_sending_ends_the_call(
+    connect: Connect, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    client = connect(emulator, access_token=emulator.issue_token())
+    client.models.list()
+    http = client._session.transport.http
+    before = len(emulator.requests)
+    answers = iter({"before": [True], "after": [False, True]}[when])
+    monkeypatch.setattr(http, "_was_closed", lambda: next(answers))
+    http.is_closed = False
+    with pytest.raises(APIConnectionError, match="it closed its connections") as caught:
+        client.models.list(max_retries=0)
+    assert caught.value.sent is (when == "after")
+    assert len(emulator.requests) - before == (1 if when == "after" else 0)
+    assert (http.in_flight, http.connections) == (0, 0)

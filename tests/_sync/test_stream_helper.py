@@ -246,3 +246,9 @@ def test_what_was_read_to_its_end_can_be_asked_for_after_the_block(client: Clien
         assert read(stream)
     assert stream.get_final_text() == TEXT
     assert (stream.get_final_completion()).request_id == stream.request_id
+
+
+def test_iterating_outside_of_the_block_is_told(client: Client, contract: str) -> None:
+    with pytest.raises(GigaChatError, match="is read inside its block"):
+        for _ in stream_of(client, contract):
+            pass

@@ -259,7 +259,7 @@ def test_faults_leave_no_warning_and_no_thread_behind() -> None:
         "cuts = ['reset_before_head', 'reset_in_body', 'garbage', 'wrong_content_length']\n"
         "for how in ('reset', 'close', 'stream'):\n"
         "    faults = [Fault(kind, times=1, **({'how': how} if 'reset' in kind else {})) for kind in cuts]\n"
-        "    emulator = Emulator(https=True, faults=[*faults, Fault('refuse', seconds=0.01, nth=2)])\n"
+        "    emulator = Emulator(https=True, faults=faults)\n"
         "    emulator.start()\n"
         "    headers = {'Authorization': 'Bearer ' + emulator.issue_token()}\n"
         "    context = ssl.create_default_context(cafile=emulator.ca_bundle_file)\n"
