@@ -248,7 +248,7 @@ def _after_fork() -> None:
         local.leave_to_parent()
 
 
-_register_at_fork: Callable[..., None] = getattr(os, "register_at_fork", dict)  # Windows has no fork
+_register_at_fork: Any = getattr(os, "register_at_fork", dict)  # Windows has no fork
 _register_at_fork(after_in_child=_after_fork)
 
 
