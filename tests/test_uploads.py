@@ -260,7 +260,7 @@ def test_the_name_of_a_file_object_may_be_none(name: Any) -> None:
 
 def test_the_name_of_a_file_object_may_be_bytes() -> None:
     file = io.BytesIO(b"x")
-    file.name = "/tmp/отчёт.txt".encode()  # type: ignore[attr-defined]
+    file.name = "/srv/отчёт.txt".encode()  # type: ignore[attr-defined]
     assert Upload(file).name == "отчёт.txt"
 
 
