@@ -125,7 +125,7 @@ class HTTPResponse:
         # Its own iteration: httpx's adds two layers of generators, and takes half of a compressed body for a whole one.
         stream: Any = self._response.stream
         self._raw = self._pieces = stream.__iter__()
-        encoding = self.headers.get("content-encoding", "")
+        encoding: str = self._response.headers.get("content-encoding", "")  # ours would fold all fields for it
         if encoding and (self.status_code < 400 or is_known(encoding)):  # an error is told by its status all the same
             self._pieces = Decompressed(self._raw, encoding)
 
