@@ -65,7 +65,7 @@ def structure_of(given: type[T]) -> Structure[T]:
         InvalidRequestError: It holds itself, refers to what is not there, or its schema is too deep or too long.
     """
     kind: Any = given
-    if not isinstance(kind, type) and get_origin(kind) is None:
+    if not isinstance(kind, type) and get_origin(kind) is None and kind is not Any:  # a class since 3.11 only
         raise InvalidRequestTypeError(
             f"response_format: expected a type, such as a pydantic model, got {type(kind).__name__}; a format as a "
             "dict goes into create(...)",
