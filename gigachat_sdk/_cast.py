@@ -86,7 +86,8 @@ def _content(body: Any, extra: Mapping[str, Any] | None) -> tuple[bytes | None, 
 
 
 def _is_response_model(kind: object) -> TypeGuard[type[ResponseModel]]:
-    return isinstance(kind, type) and issubclass(kind, ResponseModel)
+    # On Python 3.10 a list[...] passes for a type.
+    return isinstance(kind, type) and get_origin(kind) is None and issubclass(kind, ResponseModel)
 
 
 def chunk_type(stream_cls: Any, stream: type[Any]) -> type[ResponseModel]:

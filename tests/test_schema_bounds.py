@@ -34,8 +34,8 @@ def chain(levels: int, fields: int = 1) -> type[BaseModel]:
     [
         (Valued, "the schema of <class 'test_schema_bounds.Valued'> refers to '#/nope', which is not in it"),
         (Extra, "the schema of <class 'test_schema_bounds.Extra'> refers to '#/nope', which is not in it"),
-        (chain(150), "the type is nested too deeply for a schema"),
-        (chain(300), "the type is nested too deeply for a schema"),
+        (chain(60), "the type is nested too deeply for a schema"),
+        (chain(80), "the type is nested too deeply for a schema"),
         (chain(18, 2), "written out, the schema has more than a million characters"),
         (Annotated[str, Field(description="a" * 1_000_001)], "written out, the schema has more than a million char"),
     ],
