@@ -8,7 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -267,6 +267,8 @@ class Transport:
                 retry_lost=options.get("retry_lost"),
                 deadline=options.get("deadline"),
             )
+            if options.get("deadline", 0) is None:
+                policy = replace(policy, deadline=None)
         if "timeout" in options:
             timeout = check_timeout("timeout", options["timeout"], InvalidRequestError, InvalidRequestTypeError)
         url, by_user = self._address(call)

@@ -158,6 +158,8 @@ async def test_a_call_of_a_client_with_a_deadline_may_take_longer_if_it_says_so(
 ) -> None:
     emulator.reply(CHAT, Reply.error(500, "x"))
     assert (await ask(connect(emulator, deadline=0.3), deadline=100)).choices
+    emulator.reply(CHAT, Reply.error(500, "x"))
+    assert (await ask(connect(emulator, deadline=0.3), deadline=None)).choices
 
 
 async def test_waiting_for_a_token_counts(connect: Connect) -> None:
