@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 import threading
 from collections.abc import AsyncGenerator
@@ -13,15 +12,12 @@ import pytest
 import trio
 
 from gigachat_sdk._concurrency import (
-    AsyncLocal,
-    Local,
     Lock,
     async_begin,
     async_sleep,
     finish_soon,
     interrupt,
     sleep,
-    when_dropped,
 )
 
 
@@ -53,76 +49,6 @@ def test_a_lock_that_is_taken_can_be_passed_by() -> None:
     lock.release()
     assert lock.acquire(wait=False)
     lock.release()
-
-
-def test_a_value_is_made_once_and_closed_with_the_rest() -> None:
-    closed: list[str] = []
-    values: Local[str] = Local(closed.append)
-    assert values.get("a") is None
-    assert values.add("a", lambda: "first") == "first"
-    assert values.add("a", lambda: "second") == "first"
-    assert values.add("b", lambda: "other") == values.get("b") == "other"
-    values.close()
-    assert sorted(closed) == ["first", "other"]
-    assert values.get("a") is None
-
-
-def test_values_are_closed_with_their_owner() -> None:
-    closed: list[str] = []
-    values: Local[str] = Local(closed.append)
-    values.add("a", lambda: "value")
-    del values
-    gc.collect()
-    assert closed == ["value"]
-
-
-def test_after_a_fork_values_are_made_anew_and_none_is_closed() -> None:
-    closed: list[str] = []
-    values: Local[str] = Local(closed.append)
-    values.add("a", lambda: "the parent's")
-    values.leave_to_parent()
-    assert values.get("a") is None
-    assert values.add("a", lambda: "the child's") == values.get("a") == "the child's"
-    assert closed == []
-
-
-@pytest.mark.parametrize("run", [asyncio.run, trio.run])
-def test_values_of_a_loop_are_made_once_and_closed_on_it(run: Any) -> None:
-    closed: list[str] = []
-
-    async def close(value: str) -> None:
-        closed.append(value)
-
-    async def main() -> None:
-        values: AsyncLocal[str] = AsyncLocal(close)
-        assert await values.add("a", lambda: "first") == "first"
-        assert await values.add("a", lambda: "second") == values.get("a") == "first"
-        await values.aclose()
-        assert closed == ["first"]
-        assert values.get("a") is None
-
-    async def trio_main() -> None:
-        await main()
-
-    run(main()) if run is asyncio.run else run(trio_main)
-
-
-def test_after_a_fork_values_of_a_loop_are_made_anew() -> None:
-    closed: list[str] = []
-
-    async def close(value: str) -> None:
-        closed.append(value)
-
-    async def main() -> None:
-        values: AsyncLocal[str] = AsyncLocal(close)
-        await values.add("a", lambda: "the parent's")
-        values.leave_to_parent()
-        assert values.get("a") is None
-        assert await values.add("a", lambda: "the child's") == "the child's"
-        await values.aclose()
-        assert closed == ["the child's"]
-
-    asyncio.run(main())
 
 
 async def items() -> AsyncGenerator[int, None]:
@@ -206,23 +132,3 @@ def test_a_body_that_does_not_end_is_given_up_and_one_that_does_is_not() -> None
         assert mine.recv(1) == b""
     ended = threading.Event()
     finish_soon(lambda: ended.wait(0.05), 0.001, None)  # no socket to shut: it ends by itself
-
-
-def test_what_is_dropped_is_closed_in_a_thread_of_its_own() -> None:
-    class Owner:
-        pass
-
-    threads: list[threading.Thread] = []
-    closed = threading.Event()
-
-    def close() -> None:
-        threads.append(threading.current_thread())
-        closed.set()
-
-    owner = Owner()
-    when_dropped(owner, close)
-    del owner
-    gc.collect()
-    assert closed.wait(5)
-    assert threads != [threading.current_thread()]
-    threads[0].join(5)

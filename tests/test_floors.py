@@ -54,7 +54,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
         }
     ),
     ("_uploads", "_downloads", "_batches"),  # files are opened and read here
-    ("_deadline", "_concurrency"),
+    ("_deadline", "_concurrency", "_lifetimes"),
     ("stores", "limits"),
     *(
         (
@@ -85,7 +85,7 @@ PURE = frozenset({"_version", "_constants", "types", "errors"}.union(*(f for f i
 # What only some may import. `httpx` in few places keeps a later move of the HTTP layer cheap; the written tree waits,
 # locks and shields through `_concurrency`, so that its sync half can be generated.
 HTTP = frozenset(f"{tree}.{name}" for tree in ("_async", "_sync") for name in ("network", "bodies", "pool", "http"))
-LOOPS = frozenset({"_concurrency", "stores", "limits", "testing", "cli"})
+LOOPS = frozenset({"_concurrency", "_lifetimes", "stores", "limits", "testing", "cli"})
 USERS_OF: dict[str, frozenset[str]] = {
     # types and `_config` for `Timeout`, `_settings` for addresses, `_tls` for roots, the clients for a type
     "httpx": HTTP

@@ -10,10 +10,10 @@ import pytest
 from gigachat_sdk import AccessToken, AsyncPasswordTokenManager, Client, MemoryTokenStore, PasswordTokenManager
 from gigachat_sdk._accumulate import ChatCompletionAccumulator
 from gigachat_sdk._calls import chat_completion_call
-from gigachat_sdk._concurrency import _start_in_trio
 from gigachat_sdk._config import check_timeout
 from gigachat_sdk._events import Event
 from gigachat_sdk._headers import Hidden, UserHeaders, hide_authorization
+from gigachat_sdk._lifetimes import _start_in_trio
 from gigachat_sdk._request import shown
 from gigachat_sdk._response import ChunkReader
 from gigachat_sdk._settings import Arguments, check_names

@@ -14,12 +14,13 @@ from urllib.request import getproxies
 import httpx
 
 from .._body import Body
-from .._concurrency import AsyncLocal, async_begin, async_finish_soon, async_in_thread, async_interrupt
+from .._concurrency import async_begin, async_finish_soon, async_in_thread, async_interrupt
 from .._config import ClientConfig
 from .._constants import BODY_END_WAIT
 from .._deadline import Deadline, DeadlineError, current_deadline, running, shortened
 from .._decompress import is_known
 from .._failures import Failure, failure_of, is_of_the_network
+from .._lifetimes import AsyncLocal
 from .._logging import guard_http2_logging
 from .._retry import Outcome
 from .._tls import TLSConfig, cached_context, ssl_context

@@ -11,9 +11,10 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from .._concurrency import in_thread, when_dropped
+from .._concurrency import in_thread
 from .._downloads import PartFile
 from .._failures import Failure
+from .._lifetimes import when_dropped
 from ..errors import APIConnectionError, GigaChatError, InvalidRequestError, InvalidRequestTypeError
 from ..types.http import ResponseInfo
 from .session import Session

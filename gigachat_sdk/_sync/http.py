@@ -15,12 +15,13 @@ from urllib.request import getproxies
 import httpx
 
 from .._body import Body
-from .._concurrency import Local, begin, finish_soon, in_thread, interrupt
+from .._concurrency import begin, finish_soon, in_thread, interrupt
 from .._config import ClientConfig
 from .._constants import BODY_END_WAIT
 from .._deadline import Deadline, DeadlineError, current_deadline, running, shortened
 from .._decompress import is_known
 from .._failures import Failure, failure_of, is_of_the_network
+from .._lifetimes import Local
 from .._logging import guard_http2_logging
 from .._retry import Outcome
 from .._tls import TLSConfig, cached_context, ssl_context

@@ -12,10 +12,10 @@ from typing import Any, Generic, TypeVar
 from typing_extensions import Self
 
 from .._accumulate import Accumulator
-from .._concurrency import when_dropped
 from .._events import Event, EventDecoder, EventTooLargeError
 from .._failures import Failure
 from .._headers import hide_authorization
+from .._lifetimes import when_dropped
 from .._request import Call
 from .._response import ChunkReader
 from ..errors import GigaChatError, StreamError

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from gigachat_sdk import AsyncClient
-from gigachat_sdk._concurrency import AsyncLocal, async_when_dropped
+from gigachat_sdk._lifetimes import AsyncLocal, async_when_dropped
 from gigachat_sdk.testing import Emulator
 
 from .conftest import MESSAGES

@@ -1,0 +1,232 @@
+"""What is closed though nobody closed it: values of a process or of an event loop, and objects that were dropped.
+
+By hand, like `_concurrency`: a loop ends, a thread does not, and a fork leaves everything to the parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Generic, Protocol, TypeVar
+
+import anyio
+
+from ._concurrency import current_loop
+from ._logging import logger
+
+T = TypeVar("T")
+
+
+class _HasConnections(Protocol):
+    def leave_to_parent(self) -> None: ...
+
+
+_with_connections: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Keep a child from closing, be it at its end, what its parent is using."""
+    local: _HasConnections
+    for local in list(_with_connections):
+        local.leave_to_parent()
+
+
+_register_at_fork: Any = getattr(os, "register_at_fork", dict)  # Windows has no fork
+_register_at_fork(after_in_child=_after_fork)
+
+
+class Local(Generic[T]):
+    """Values that are made once and closed together, by name."""
+
+    def __init__(self, close: Callable[[T], None]) -> None:
+        self._close = close
+        self._values: dict[Any, T] = {}
+        self._guard = threading.Lock()
+        _with_connections.add(self)
+        # Closes quietly at garbage collection and at interpreter exit what its owner forgot to close.
+        weakref.finalize(self, _close_all, self._values, close)
+
+    def leave_to_parent(self) -> None:
+        """After a fork the connections are the parent's: they are neither used nor closed here."""
+        _inherited.append(dict(self._values))
+        self._values.clear()
+        self._guard = threading.Lock()
+
+    def get(self, name: Any) -> T | None:
+        """Return the value `name`, None where there is none yet."""
+        return self._values.get(name)
+
+    def add(self, name: Any, make: Callable[[], T]) -> T:
+        """Make the value `name` unless another thread just has."""
+        with self._guard:
+            value = self._values.get(name)
+            if value is None:
+                value = self._values[name] = make()
+            return value
+
+    def values(self) -> list[T]:
+        """Return all values."""
+        return list(self._values.values())
+
+    def close(self) -> None:
+        """Close all values."""
+        _close_all(self._values, self._close)
+
+
+def _close_all(values: dict[Any, T], close: Callable[[T], None]) -> None:
+    while values:
+        _, value = values.popitem()
+        close(value)
+
+
+class AsyncLocal(Generic[T]):
+    """Values that belong to one event loop each: made once a loop, closed with it at the latest.
+
+    A suspended async generator guards each value: asyncio and trio close the generators that a loop leaves behind while
+    it can still run them, so a client that was not closed leaves no open connection when its loop ends.
+    """
+
+    def __init__(self, close: Callable[[T], Awaitable[None]]) -> None:
+        self._close = close
+        self._values: dict[tuple[Any, Any], T] = {}
+        self._guardians: dict[tuple[Any, Any], AsyncGenerator[None, None]] = {}
+        _with_connections.add(self)
+        # Once its owner is gone the generators are closed on their loops; trio would complain of them otherwise.
+        weakref.finalize(self, _close_guardians, self._guardians).atexit = False
+
+    def get(self, name: Any) -> T | None:
+        """Return the value `name` of the running loop, None where there is none yet."""
+        return self._values.get((current_loop(), name))
+
+    async def add(self, name: Any, make: Callable[[], T]) -> T:
+        """Make the value `name` of the running loop; no other task runs in between."""
+        key = (current_loop(), name)
+        value = self._values.get(key)
+        if value is None:
+            self._forget_closed_loops()
+            value = self._values[key] = make()
+            guardian = self._guardians[key] = _guard(self._values, self._guardians, key, self._close)
+            await guardian.__anext__()  # does not suspend: the generator stops at its first line
+        return value
+
+    def values(self) -> list[T]:
+        """Return the values of all loops."""
+        return list(self._values.values())
+
+    def leave_to_parent(self) -> None:
+        """After a fork the connections are the parent's: they are neither used nor closed here."""
+        _inherited.append((dict(self._values), dict(self._guardians)))
+        self._values.clear()
+        self._guardians.clear()
+
+    def _forget_closed_loops(self) -> None:
+        for key in list(self._values):
+            if isinstance(key[0], asyncio.AbstractEventLoop) and key[0].is_closed():
+                del self._values[key]
+                self._guardians.pop(key, None)
+
+    def _take(self, loop: Any) -> AsyncGenerator[None, None] | None:
+        key = next((key for key in self._guardians if key[0] is loop), None)
+        return None if key is None else self._guardians.pop(key)
+
+    async def aclose(self) -> None:
+        """Close the values of the running loop now, and those of other running loops on those loops."""
+        while (guardian := self._take(current_loop())) is not None:
+            await guardian.aclose()
+        _close_guardians(self._guardians)
+        self._forget_closed_loops()
+
+
+_inherited: list[Any] = []
+_closing: set[asyncio.Task[None]] = set()
+
+
+async def _guard(
+    values: dict[tuple[Any, Any], T],
+    guardians: dict[tuple[Any, Any], AsyncGenerator[None, None]],
+    key: tuple[Any, Any],
+    close: Callable[[T], Awaitable[None]],
+) -> AsyncGenerator[None, None]:
+    value = values[key]
+    try:
+        yield
+    finally:
+        values.pop(key, None)
+        guardians.pop(key, None)
+        with anyio.CancelScope(shield=True):  # trio closes what its run leaves behind in a cancelled scope
+            await close(value)
+
+
+def _close_guardians(guardians: dict[tuple[Any, Any], AsyncGenerator[None, None]]) -> None:
+    while guardians:
+        (loop, _), guardian = guardians.popitem()
+        _run_on(loop, guardian.aclose)
+
+
+def _run_on(loop: Any, close: Callable[[], Awaitable[None]]) -> None:
+    """Have `close` run on a loop that may be another thread's, or gone; from anywhere, the garbage collector too."""
+    try:
+        if isinstance(loop, asyncio.AbstractEventLoop):
+            loop.call_soon_threadsafe(_start, loop, close)
+        else:
+            loop.run_sync_soon(_start_in_trio, close)
+    except RuntimeError:  # the loop is closed, or trio's run is over: nothing can wait any more
+        _close_without_loop(close)
+
+
+def _start(loop: asyncio.AbstractEventLoop, close: Callable[[], Awaitable[None]]) -> None:
+    task = loop.create_task(_quietly(close))
+    _closing.add(task)  # the loop itself holds tasks weakly
+    task.add_done_callback(_closing.discard)
+
+
+def _start_in_trio(close: Callable[[], Awaitable[None]]) -> None:
+    import trio
+
+    try:
+        trio.lowlevel.spawn_system_task(_quietly, close)
+    except RuntimeError:  # trio's run is just ending, and takes no more tasks
+        _close_without_loop(close)
+
+
+async def _quietly(close: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await close()
+    except Exception as error:  # nobody waits for it, and in trio it would end the program
+        logger.debug("closing what was dropped: %r", error)
+
+
+def _close_without_loop(close: Callable[[], Awaitable[None]]) -> None:
+    """Run `close` up to where it would have to wait; flags are set and sockets are shut by then."""
+    steps = _quietly(close).__await__()
+    try:
+        next(steps)
+    except (StopIteration, RuntimeError):
+        return
+    with suppress(RuntimeError):  # it would still wait
+        steps.close()
+
+
+def async_when_dropped(owner: object, close: Callable[[], Awaitable[None]]) -> weakref.finalize[Any, Any]:
+    """Have `close` run on the running loop once `owner` is gone without having been closed."""
+    watch = weakref.finalize(owner, _run_on, current_loop(), close)
+    watch.atexit = False
+    return watch
+
+
+def when_dropped(owner: object, close: Callable[[], None]) -> weakref.finalize[Any, Any]:
+    """Have `close` run once `owner` is gone without having been closed.
+
+    In a thread of its own: a garbage collection may come while this thread holds the very locks that closing needs.
+    """
+    watch = weakref.finalize(owner, _close_in_thread, close)
+    watch.atexit = False
+    return watch
+
+
+def _close_in_thread(close: Callable[[], None]) -> None:
+    threading.Thread(target=close, daemon=True).start()
