@@ -105,8 +105,8 @@ BAD: list[tuple[str, dict[str, Any], str, bool, str]] = [
     ("attachment 5", message("user", attachments=["a", 5]), "messages[0].attachments[1]", KIND, "expected a string"),
     ("a numeric state", message("assistant", functions_state_id=5), "messages[0].functions_state_id", KIND, "string"),
     # a function's result
-    ("plain text", message("function", "солнечно"), "messages[0].content", VALUE, "must be JSON text"),
-    ("empty text", message("function", ""), "messages[0].content", VALUE, "must be JSON text"),
+    ("plain text", message("function", "солнечно"), "messages[0].content", VALUE, "must be an object or JSON text"),
+    ("empty text", message("function", ""), "messages[0].content", VALUE, "must be an object or JSON text"),
     ("deep text", message("function", DEEP), "messages[0].content", VALUE, ""),
     ("NaN", message("function", {"a": {"b": NAN}}), "messages[0].content", VALUE, "not JSON"),
     ("an object", message("function", {"a": object()}), "messages[0].content", VALUE, "not JSON"),

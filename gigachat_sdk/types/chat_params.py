@@ -22,7 +22,7 @@ from .request_options import RequestOptions
 _PASS_UNKNOWN = ConfigDict(extra="allow", strict=True)
 
 
-def _json_text(value: object) -> object:
+def json_text(value: object) -> object:
     """A function's result goes over the wire as JSON text; anything else the service refuses."""
     if is_mapping(value) or is_sequence(value):
         try:
@@ -35,7 +35,7 @@ def _json_text(value: object) -> object:
     if not _is_json(value):
         raise PydanticCustomError(
             "json_result",
-            "a function's result must be JSON text, the service refuses anything else; "
+            "a function's result must be an object or JSON text, the service refuses anything else; "
             "pass a dict, or json.dumps(...) of the value",
         )
     return value
@@ -124,7 +124,7 @@ class FunctionMessageParam(TypedDict, total=False):
     """The result of a function that the model asked for."""
 
     role: Required[Literal["function"]]
-    content: Required[Annotated[str | Mapping[str, Any], PlainValidator(_json_text)]]
+    content: Required[Annotated[str | Mapping[str, Any], PlainValidator(json_text)]]
     """A dict, which is sent as JSON text, or JSON text itself."""
     name: str
     """The function's name."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pydantic
 from pydantic_core import PydanticCustomError
 
 from .._narrow import is_dict, is_iterable, is_mapping, is_sequence
+from ..chat_params import json_text
 from ..chat_request import listed, plain
 from .answers import ResponseMessage
 
@@ -132,29 +132,7 @@ def function_result(value: object) -> object:
         return value.model_dump(mode="json", by_alias=True)
     if is_mapping(value):
         return dict(value)
-    if is_sequence(value):
-        try:
-            return json.dumps(value, ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            reason = str(error) or type(error).__name__
-        raise PydanticCustomError("json_result", "not JSON: {reason}", {"reason": reason})
-    if not isinstance(value, str):
-        raise PydanticCustomError("json_result_type", "expected a dict, or JSON text")
-    if not _is_json(value):
-        raise PydanticCustomError(
-            "json_result",
-            "a function's result is an object or JSON text, the service refuses anything else; pass a dict, or "
-            "json.dumps(...) of the value",
-        )
-    return value
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return json_text(value)
 
 
 def tool(value: object) -> object:
