@@ -23,7 +23,7 @@ from typing import Any, Literal
 import anyio
 import httpx
 
-from gigachat_sdk import GigaChatError
+from gigachat_sdk import GigaChatError, LocalLimiter
 from gigachat_sdk.testing import Emulator, Fault, FaultProfile
 
 Runner = Literal["threads", "asyncio", "trio"]
@@ -231,7 +231,13 @@ def run(
     """
     todo = jobs(calls, streams, seed)
     faults = FaultProfile(MIX, seed=seed)
-    options: dict[str, Any] = {"timeout": httpx.Timeout(10, read=read_timeout), "deadline": deadline, "http2": http2}
+    limiter = LocalLimiter(32)
+    options: dict[str, Any] = {
+        "timeout": httpx.Timeout(10, read=read_timeout),
+        "deadline": deadline,
+        "http2": http2,
+        "limiter": limiter,
+    }
     progress(f"{calls} calls and {streams} streams by 32 {runner}, seed {seed}, HTTP/{2 if http2 else 1.1}")
     with Emulator(https=http2, faults=faults) as emulator:
         started = time.perf_counter()
@@ -252,6 +258,7 @@ def run(
             endings, http, left_open = anyio.run(function, backend=runner)
         seconds = time.perf_counter() - started
         left_open["connections"] = http.connections
+        left_open["slots"] = limiter.held + limiter.waiting
         left_open["requests of the emulator"] = _settled(lambda: emulator.in_flight)
         done = Counter(str(record.fault.kind) for record in emulator.faults_done)
     return Report(endings, done, seconds, left_open)

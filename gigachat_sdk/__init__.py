@@ -54,10 +54,12 @@ from .errors import (
     PermissionDeniedError,
     RateLimitError,
     RequestTooLargeError,
+    SharedStateError,
     StreamError,
     StreamInterruptedError,
     UnprocessableEntityError,
 )
+from .limits import ConcurrencyLimiter, LocalLimiter, Slot
 from .stores import MemoryTokenStore, TokenStore
 from .types import (
     ChatCompletion,
@@ -179,6 +181,7 @@ __all__ = [
     "Client",
     "ClientOptions",
     "CompletionStream",
+    "ConcurrencyLimiter",
     "ConfigurationError",
     "ContentFilterError",
     "ConvertedFunctions",
@@ -197,6 +200,7 @@ __all__ = [
     "InvalidRequestError",
     "LengthFinishReasonError",
     "LimiterTimeoutError",
+    "LocalLimiter",
     "MemoryTokenStore",
     "MessageParam",
     "MissingCredentialsError",
@@ -209,6 +213,8 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "RequestTooLargeError",
+    "SharedStateError",
+    "Slot",
     "StaticTokenManager",
     "Stream",
     "StreamError",

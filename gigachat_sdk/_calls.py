@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pydantic
 
 from ._json import json_bytes
-from ._request import OPTION_NAMES, Call, take_options, validated
+from ._request import OPTION_NAMES, Call, model_of, take_options, validated
 from ._retry import CallKind
 from ._token import basic_credentials
 from .errors import InvalidRequestTypeError
@@ -49,6 +49,7 @@ def chat_completion_call(
         content_type="application/json",
         stream=bool(stream),
         options=options,
+        model=model_of(payload, options),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ._calls import check_stream
 from ._json import json_bytes
-from ._request import OPTION_NAMES, Call, take_options, validated
+from ._request import OPTION_NAMES, Call, model_of, take_options, validated
 from ._retry import CallKind
 from ._schema import Structure
 from .errors import InvalidRequestError
@@ -72,6 +72,7 @@ def chat_completion_v2_call(
         stream=bool(stream),
         prefers_http2=bool(stream),  # over HTTP/1.1 the service has been seen to send a v2 stream whole, at its end
         options=options,
+        model=model_of(payload, options),
     )
 
 

@@ -232,6 +232,48 @@ class AsyncLock:
         self._lock().release()
 
 
+class Signal:
+    """Something that happens once, and that one thread waits for; anybody may say that it has."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> bool:
+        """Wake the thread; once only. Return whether there is one to wake."""
+        self._lock.release()
+        return True
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait, no longer than `seconds`; return whether it has happened."""
+        return self._lock.acquire(timeout=-1 if seconds is None else max(seconds, 0))
+
+
+class AsyncSignal:
+    """Something that happens once, and that one task waits for; anybody may say that it has, from any thread."""
+
+    def __init__(self) -> None:
+        self._loop = current_loop()
+        self._event = anyio.Event()
+
+    def set(self) -> bool:
+        """Wake the task. Return whether there is one to wake: its loop may be gone."""
+        loop = self._loop
+        try:
+            run_soon = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
+            run_soon(self._event.set)
+        except RuntimeError:  # the loop is closed, or trio's run is over
+            return False
+        return True
+
+    async def wait(self, seconds: float | None) -> bool:
+        """Wait, no longer than `seconds`; return whether it has happened."""
+        with anyio.move_on_after(seconds):
+            await self._event.wait()
+            return True
+        return False
+
+
 def async_interrupt(socket: Any) -> None:
     """Do nothing: closing a connection wakes the task that reads from it."""
 

@@ -24,6 +24,7 @@ from ._constants import (
     MAX_EVENT_BYTES,
 )
 from ._headers import check_headers, check_query
+from ._quota import EVERY_MODEL, check_limits
 from ._request import check_function, context_headers
 from ._retry import RetryPolicy
 from ._settings import IDENTITY, Arguments, Environment, Settings
@@ -45,6 +46,7 @@ _HTTP_PARTS = (
     "proxy",
     "http2",
 )
+_LIMITING = ("acquire", "aacquire")
 Timeout = httpx.Timeout
 _DEFAULT_TIMEOUT = httpx.Timeout(DEFAULT_TIMEOUT, connect=DEFAULT_CONNECT_TIMEOUT)
 
@@ -84,6 +86,8 @@ class ClientConfig:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     proxy: SecretStr | None = None
     http2: bool | str = "auto"
+    max_concurrency: int | None = None
+    limiter: Any = None
     token_store: Any = None
     http_client: Any = None
     default_headers: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"], repr=False)
@@ -104,6 +108,14 @@ class ClientConfig:
             and self.auth_url == other.auth_url
             and (self.base_url == other.base_url or self.auth.user is None)
             and self.token_store is other.token_store
+        )
+
+    def limits_like(self, other: ClientConfig) -> bool:
+        """Say whether clients of both may share the slots of one limiter."""
+        return (
+            self.limiter is other.limiter
+            and self.max_concurrency == other.max_concurrency
+            and (self.limiter is not None or self.authorizes_like(other))
         )
 
     def __repr__(self) -> str:
@@ -149,6 +161,8 @@ def resolve(arguments: Arguments, environment: Environment, *, is_async: bool) -
         retry=_retry(settings),
         proxy=proxy,
         http2=settings.http2(),
+        max_concurrency=_max_concurrency(settings),
+        limiter=_limiter(arguments.get("limiter")),
         token_store=_token_store(arguments.get("token_store")),
         http_client=http_client,
         default_headers=default_headers,
@@ -288,6 +302,23 @@ def _token_store(store: Any) -> Any:
     if missing:
         raise ConfigurationTypeError(f"token_store: {type(store).__name__} has no {', '.join(missing)}; see TokenStore")
     return store
+
+
+def _limiter(limiter: Any) -> Any:
+    missing = [] if limiter is None else [name for name in _LIMITING if not callable(getattr(limiter, name, None))]
+    if missing:
+        kind, names = type(limiter).__name__, ", ".join(missing)
+        raise ConfigurationTypeError(f"limiter: {kind} has no {names}; see ConcurrencyLimiter, or give max_concurrency")
+    return limiter
+
+
+def _max_concurrency(settings: Settings) -> int | None:
+    if settings.arguments.get("limiter") is not None:
+        if settings.arguments.get("max_concurrency") is not None:
+            raise ConfigurationError("max_concurrency, limiter: a limiter brings its own limit; give one of them")
+        return None
+    name, given = settings.name_of("max_concurrency"), settings.number("max_concurrency", int)
+    return None if given is None else check_limits(name, given)[EVERY_MODEL]
 
 
 def _deadline(settings: Settings) -> Any:

@@ -19,6 +19,10 @@ AUTH_READ_TIMEOUT: Final = 30.0  # a token call is short; a hanging one must not
 EARLY_REFRESH: Final = 60.0  # before its expiry a token is renewed by one caller while the others go on with it
 EXPIRY_MARGIN: Final = 5.0  # a token that ends sooner than this is not sent: it may end on its way
 REFRESH_PAUSE: Final = 10.0  # after a failed early refresh, before the next one is tried
+FIRST_TOKEN_PAUSE: Final = 1.0  # after a token could not be bought, before anybody asks again; doubles each time
+LONGEST_TOKEN_PAUSE: Final = 30.0
+TOKEN_FAILURE_MEMORY: Final = 120.0  # after so long a failure does not make the next pause longer any more
+CLOCK_ERROR: Final = 0.005  # a wait may end that much before its time
 BODY_END_WAIT: Final = 0.25  # how long the end of a body may lag behind `[DONE]` before its connection is given up
 
 # Retries.

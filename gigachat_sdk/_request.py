@@ -53,6 +53,7 @@ class Call:
         options: The keywords of the call that shape how it is sent.
         authorization: A ready `Authorization` value; None to ask the token manager.
         fresh_id_header: A header that gets a new UUID for every attempt.
+        model: Which model it asks, where it names one; limits may differ by it.
         has_secret_answer: Whether the answer's body must not be shown (a token).
     """
 
@@ -70,6 +71,7 @@ class Call:
     authorization: pydantic.SecretStr | None = None
     fresh_id_header: str | None = None
     has_secret_answer: bool = False
+    model: str | None = None
 
 
 def quoted(segment: str, name: str) -> str:
@@ -177,8 +179,23 @@ def json_call(
         base: Which contract's address it goes to.
     """
     taken = take_options(options, OPTION_NAMES, method)
-    body = json_bytes(validated(model, fields).to_payload(), taken.get("extra_body"))
-    return Call(http_method, path, kind, body=body, content_type="application/json", base=base, options=taken)
+    payload = validated(model, fields).to_payload()
+    return Call(
+        http_method,
+        path,
+        kind,
+        body=json_bytes(payload, taken.get("extra_body")),
+        content_type="application/json",
+        base=base,
+        options=taken,
+        model=model_of(payload, taken),
+    )
+
+
+def model_of(payload: Mapping[str, Any], options: RequestOptions) -> str | None:
+    """Return the model that a body names, if it does."""
+    name = options.get("extra_body", {}).get("model", payload.get("model"))
+    return name if isinstance(name, str) else None
 
 
 def get_call(method: str, path: str, options: Mapping[str, Any], query: Mapping[str, Any] | None = None) -> Call:

@@ -21,6 +21,7 @@ from .types.tokens import AccessToken
 T = TypeVar("T")
 
 IDENTITY = ("token_manager", "access_token", "credentials", "user", "password")
+_LIMITS = ("max_concurrency", "limiter")  # two ways to say one thing
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _SECRETS = ("access_token", "credentials", "password", "key_file_password")
 _PATHS = ("ca_bundle_file", "cert_file", "key_file")
@@ -71,6 +72,8 @@ class Arguments:
         kept = self._given
         if overrides.names() & set(IDENTITY):
             kept = {name: value for name, value in kept.items() if name not in IDENTITY}
+        if overrides.names() & set(_LIMITS):
+            kept = {name: value for name, value in kept.items() if name not in _LIMITS}
         return Arguments({**kept, **overrides._given})
 
     def secrets(self) -> list[str]:

@@ -7,6 +7,7 @@
     ├── LengthFinishReasonError                    an answer was cut by max_tokens, where a whole one was needed
     ├── ContentFilterError                         an answer was withheld by the service's filter
     ├── LimiterTimeoutError (also TimeoutError)    no slot of a limiter became free in time
+    ├── SharedStateError                           what workers share (Redis, a file) cannot be reached
     ├── BatchTimeoutError (also TimeoutError)      a batch was not over when the wait for it was
     └── APIError                                   from talking to the service
         ├── APIConnectionError                     no answer came: not reached, or lost on the way
@@ -35,7 +36,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic
 
-from typing_extensions import TypeVar
+from typing_extensions import Self, TypeVar
 
 from ._constants import KNOWN_SCOPES
 from .types._base import ResponseModel
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 PartialT = TypeVar("PartialT", default=ChatCompletion)
 CompletionT = TypeVar("CompletionT", bound=ResponseModel, default=ChatCompletion)
+ErrorT = TypeVar("ErrorT", bound="GigaChatError")
 
 
 class GigaChatError(Exception):
@@ -99,12 +101,12 @@ class GigaChatError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.__dict__)
 
-    def copy(self) -> GigaChatError:
+    def copy(self) -> Self:
         """Return an equal error without a traceback, to be raised in another thread or task (internal)."""
         return _rebuild(type(self), self.message, self.__dict__)
 
 
-def _rebuild(kind: type[GigaChatError], message: str, state: dict[str, Any]) -> GigaChatError:
+def _rebuild(kind: type[ErrorT], message: str, state: dict[str, Any]) -> ErrorT:
     error = kind.__new__(kind, message)
     error.args = (message,)
     error.__dict__.update(state)
@@ -287,6 +289,10 @@ class LimiterTimeoutError(GigaChatError, TimeoutError):
     """No slot of a concurrency limiter became free in time; nothing was sent."""
 
 
+class SharedStateError(GigaChatError):
+    """The place where workers share tokens or slots (Redis, a file) cannot be used; nothing was sent."""
+
+
 class BatchTimeoutError(GigaChatError, TimeoutError):
     """A batch was not over when the wait for it was; it goes on at the service, and can be waited for again.
 
@@ -448,6 +454,7 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "RequestTooLargeError",
+    "SharedStateError",
     "StreamError",
     "StreamInterruptedError",
     "UnprocessableEntityError",

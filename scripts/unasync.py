@@ -62,6 +62,7 @@ NAMES = {  # whole identifiers
     "handle_async_request": "handle_request",
     "aclose": "close",
     # methods of stores and limiters, which have both kinds
+    "aacquire": "acquire",
     "adelete": "delete",
     "aget": "get",
     "alock": "lock",

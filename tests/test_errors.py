@@ -36,6 +36,7 @@ from gigachat_sdk.errors import (
     PaymentRequiredError,
     PermissionDeniedError,
     RateLimitError,
+    SharedStateError,
     RequestTooLargeError,
     StreamError,
     StreamInterruptedError,
@@ -245,6 +246,7 @@ SAMPLES: list[GigaChatError] = [
     LengthFinishReasonError("m", completion=PARTIAL, **KNOWN),
     ContentFilterError("m", completion=PARTIAL, request=REQUEST),
     LimiterTimeoutError("m"),
+    SharedStateError("m"),
     BatchTimeoutError("m", batch=Batch(id="b", status="created")),
     *(
         kind("m", **KNOWN, body={"a": [1, "ё"]})

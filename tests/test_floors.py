@@ -42,6 +42,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
             "_logging",
             "_options",
             "_parse",
+            "_quota",
             "_request",
             "_parse_v2",
             "_response",
@@ -51,11 +52,13 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
             "_settings",
             "_tls",
             "_token",
+            "_token_failures",
         }
     ),
     ("_uploads", "_downloads", "_batches"),  # files are opened and read here
     ("_deadline", "_concurrency", "_lifetimes"),
-    ("stores", "limits"),
+    # What workers share: tokens and places, in memory, in files, in Redis.
+    ("_shared_lock", "_file_lock", "_redis", "stores", "_file_store", "_redis_store", "limits", "_redis_limiter"),
     *(
         (
             f"{tree}.network",
@@ -77,6 +80,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
         for tree in ("_async", "_sync")
     ),
     ("",),
+    ("bulk",),
     ("testing", "cli", "__main__"),
 )
 WITHOUT_SUBMODULES = frozenset({"", "_async", "_sync"})
@@ -85,7 +89,23 @@ PURE = frozenset({"_version", "_constants", "types", "errors"}.union(*(f for f i
 # What only some may import. `httpx` in few places keeps a later move of the HTTP layer cheap; the written tree waits,
 # locks and shields through `_concurrency`, so that its sync half can be generated.
 HTTP = frozenset(f"{tree}.{name}" for tree in ("_async", "_sync") for name in ("network", "bodies", "pool", "http"))
-LOOPS = frozenset({"_concurrency", "_lifetimes", "stores", "limits", "testing", "cli"})
+LOOPS = frozenset(
+    {
+        "_concurrency",
+        "_lifetimes",
+        "_shared_lock",
+        "_file_lock",
+        "_redis",
+        "stores",
+        "_file_store",
+        "_redis_store",
+        "limits",
+        "_redis_limiter",
+        "bulk",
+        "testing",
+        "cli",
+    }
+)
 USERS_OF: dict[str, frozenset[str]] = {
     # types and `_config` for `Timeout`, `_settings` for addresses, `_tls` for roots, the clients for a type
     "httpx": HTTP
@@ -111,8 +131,8 @@ USERS_OF: dict[str, frozenset[str]] = {
     "socket": HTTP | {"_concurrency", "testing", "cli"},
     "pytest": frozenset({"testing"}),
 }
-EXTRAS = frozenset({"click", "hypercorn", "redis", "rich", "starlette", "tomli", "trustme"})
-USERS_OF_EXTRAS = frozenset({"testing", "cli"})
+EXTRAS = frozenset({"click", "cryptography", "hypercorn", "ray", "redis", "rich", "starlette", "tomli", "trustme"})
+USERS_OF_EXTRAS = frozenset({"_redis", "_redis_store", "_redis_limiter", "bulk", "testing", "cli"})
 SLEEPERS = frozenset({"_concurrency"})
 CLOCKS = frozenset({"monotonic", "monotonic_ns", "perf_counter", "time", "time_ns"})
 

@@ -13,6 +13,7 @@ from typing_extensions import Self, Unpack
 from .._config import resolve
 from .._settings import Arguments, Environment, check_names
 from ..errors import ConfigurationError
+from ..limits import ConcurrencyLimiter, LocalLimiter
 from ..types.client_options import BaseClientOptions
 from ..types.http import scrub_url
 from ..types.middleware import AsyncMiddleware
@@ -49,6 +50,10 @@ class AsyncClientOptions(BaseClientOptions, total=False):
 
 
 _NAMES = frozenset(name for kind in AsyncClientOptions.__mro__ for name in getattr(kind, "__annotations__", {}))
+
+_OF_THIS_PROCESS = frozenset(
+    {"token_manager", "http_client", "ssl_context", "token_store", "limiter", "middleware", "on_retry"}
+)
 
 
 class AsyncClient(AsyncUnknownCalls):
@@ -90,7 +95,12 @@ class AsyncClient(AsyncUnknownCalls):
         shared = parent if parent is not None and config.connects_like(parent.config) else None
         http = AsyncHTTP(config) if shared is None else shared.transport.http
         self._owned = http if shared is None else None
-        transport = AsyncTransport(config, http)
+        limiter: ConcurrencyLimiter | None = config.limiter
+        if parent is not None and config.limits_like(parent.config):
+            limiter = parent.transport.limiter
+        elif config.max_concurrency is not None:
+            limiter = LocalLimiter(config.max_concurrency)
+        transport = AsyncTransport(config, http, limiter)
         if shared is not None and config.authorizes_like(shared.config):
             tokens = shared.tokens
         else:
@@ -222,10 +232,16 @@ class AsyncClient(AsyncUnknownCalls):
         transport = self._session.transport
         return transport.is_closed or transport.http.is_closed
 
+    @property
+    def limiter(self) -> ConcurrencyLimiter | None:
+        """What limits the requests in flight; None where nothing does."""
+        return self._session.transport.limiter
+
     def with_options(self, **overrides: Unpack[AsyncClientOptions]) -> Self:
         """Return a copy with other settings.
 
-        The copy shares connections and tokens unless an override shapes them (address, TLS, proxy, credentials, ...).
+        The copy shares connections, tokens and the limiter unless an override shapes them (address, TLS, proxy,
+        credentials, ...).
         Closing a copy leaves its parent open.
 
         Args:
@@ -268,9 +284,7 @@ class AsyncClient(AsyncUnknownCalls):
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the configuration and no secret: the copy takes credentials from its environment."""
         arguments = self._arguments
-        parts = sorted(
-            arguments.names() & {"token_manager", "http_client", "ssl_context", "token_store", "middleware", "on_retry"}
-        )
+        parts = sorted(arguments.names() & _OF_THIS_PROCESS)
         if parts:
             raise ConfigurationError(
                 f"this client cannot be pickled: {', '.join(parts)} belongs to this process; make a client in the "

@@ -16,7 +16,7 @@ import httpx
 from .._body import Body
 from .._concurrency import async_begin, async_finish_soon, async_in_thread, async_interrupt
 from .._config import ClientConfig
-from .._constants import BODY_END_WAIT
+from .._constants import BODY_END_WAIT, CLOCK_ERROR
 from .._deadline import Deadline, DeadlineError, current_deadline, running, shortened
 from .._decompress import is_known
 from .._failures import Failure, failure_of, is_of_the_network
@@ -25,6 +25,7 @@ from .._logging import guard_http2_logging
 from .._retry import Outcome
 from .._tls import TLSConfig, cached_context, ssl_context
 from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, InvalidRequestError
+from ..limits import Slot
 from ..types.http import Headers
 from .bodies import AsyncBytesBody, AsyncDecompressed, AsyncSourceBody
 from .pool import AsyncPool
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 _POOL_SIZE = 16
 # A connection over HTTP/2 serves one request at a time: httpcore ends all streams of a connection when one times out.
 _IDLE_TIME = 12.0
-_CLOCK_ERROR = 0.005  # a wait may end that much before its time
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=_IDLE_TIME)
 
 
@@ -52,8 +52,10 @@ class AsyncHTTPResponse:
         started: float,
         pool: AsyncPool,
         deadline: Deadline | None = None,
+        slot: Slot | None = None,
     ) -> None:
         self._deadline = deadline
+        self._slot = slot
         self._process = os.getpid()
         self._request = request  # not response.request: a given client may have sent another one
         self._response = response
@@ -155,6 +157,8 @@ class AsyncHTTPResponse:
         self._is_closed = True
         if self._process != os.getpid():  # after a fork the connection is the parent's, who may be reading
             return
+        if self._slot is not None:
+            self._slot.release()
         is_left = self.http_version == "HTTP/2" and not self._is_at_end
         if is_left:
             self._pool.abandon(self._request)
@@ -211,8 +215,11 @@ class AsyncHTTP:
         timeout: httpx.Timeout,
         *,
         http2: bool = False,
+        slot: Slot | None = None,
     ) -> AsyncHTTPResponse:
         """Send a request once and return when the head of its answer has arrived.
+
+        The answer gives `slot` back when it is closed; without an answer whoever called does.
 
         Raises:
             Failure: No answer came.
@@ -241,7 +248,7 @@ class AsyncHTTP:
                 raise  # a cancellation, or a hook or a transport of the user's
             failure = _in_time(failure_of(error, request, pool.route), deadline)
         else:
-            answer = AsyncHTTPResponse(request, response, started, pool, deadline)
+            answer = AsyncHTTPResponse(request, response, started, pool, deadline, slot)
             if not self._was_closed():
                 pool.in_flight[request] = answer
                 return answer
@@ -382,7 +389,7 @@ def _too_late(deadline: Deadline, *, sent: bool) -> Failure:
 
 def _in_time(failure: Failure, deadline: Deadline | None) -> Failure:
     """Say of a timeout that it was the deadline's, where it was."""
-    if deadline is None or not isinstance(failure.error, APITimeoutError) or deadline.remaining > _CLOCK_ERROR:
+    if deadline is None or not isinstance(failure.error, APITimeoutError) or deadline.remaining > CLOCK_ERROR:
         return failure
     return _too_late(deadline, sent=failure.error.sent)
 

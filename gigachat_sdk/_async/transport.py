@@ -6,7 +6,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -32,9 +32,11 @@ from ..errors import (
     ConfigurationTypeError,
     InvalidRequestError,
     InvalidRequestTypeError,
+    LimiterTimeoutError,
     no_stream_error,
     status_error,
 )
+from ..limits import ConcurrencyLimiter, Slot
 from ..types._base import ResponseModel
 from ..types.http import Headers, RequestInfo, ResponseInfo, RetryInfo, scrub_url
 from ..types.middleware import AsyncMiddleware, AttemptRequest, AttemptResponse
@@ -125,6 +127,13 @@ async def _wrapped(
     return await middleware(request, send)
 
 
+async def _let_go(results: Sequence[AsyncAnswer | _Refusal]) -> None:
+    """Give back the connections and slots of what nobody will read."""
+    for result in results:
+        if isinstance(result, AsyncAnswer):
+            await result.http.aclose()
+
+
 def _shown(result: AsyncAnswer | _Refusal, call: Call) -> AttemptResponse:
     """Return what a middleware sees of an attempt, or raise what it would."""
     if isinstance(result, AsyncAnswer):
@@ -137,9 +146,10 @@ def _shown(result: AsyncAnswer | _Refusal, call: Call) -> AttemptResponse:
 class AsyncTransport:
     """Sends calls, for as many threads or tasks as there are."""
 
-    def __init__(self, config: ClientConfig, http: AsyncHTTP) -> None:
+    def __init__(self, config: ClientConfig, http: AsyncHTTP, limiter: ConcurrencyLimiter | None = None) -> None:
         self.config: ClientConfig = config
         self.http: AsyncHTTP = http
+        self.limiter: ConcurrencyLimiter | None = limiter
         self.is_closed: bool = False  # a copy of a client is closed by itself, its connections are its parent's
         self._checked: AccessToken | None = None
         self._headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
@@ -201,7 +211,16 @@ class AsyncTransport:
             if tokens is not None:
                 token, renewed = renewed or await _token_of(tokens), None
                 self._check(token)
-            result = await self._attempt(plan, token, retries_taken)
+            slot = await self._slot(plan)
+            try:
+                if slot is not None and slot.has_waited and tokens is not None:
+                    token = await _token_of(tokens)  # the one from before the wait may have ended
+                    self._check(token)
+                result = await self._attempt(plan, token, retries_taken, slot)
+            except BaseException:
+                if slot is not None:
+                    slot.release()
+                raise
             if isinstance(result, AsyncAnswer):
                 return result
             if tokens is not None and token is not None and isinstance(result.error, AuthenticationError):
@@ -240,6 +259,24 @@ class AsyncTransport:
                 info = RetryInfo(retries_taken, delay, error, error.request, error.response)
                 await _tell(plan.on_retry, info)
             await async_sleep(delay)
+
+    async def _slot(self, plan: _Plan) -> Slot | None:
+        """Wait until one more request may be in flight."""
+        limiter, call, deadline = self.limiter, plan.call, current_deadline()
+        if limiter is None or call.has_secret_answer:
+            return None
+        error: LimiterTimeoutError | APITimeoutError
+        try:
+            if deadline is None:
+                return await limiter.aacquire(call.model)
+            return await async_within(max(deadline.remaining, 0) + _GRACE, partial(limiter.aacquire, call.model))
+        except LimiterTimeoutError as late:
+            error = late
+        except DeadlineError:
+            words = "its deadline has passed" if deadline is None else deadline.words
+            error = APITimeoutError(f"{words} while it waited for a slot of the limiter", sent=False)
+        error.request = RequestInfo(call.method, scrub_url(plan.url), Headers(plan.headers))
+        raise error
 
     def _check(self, token: AccessToken | None) -> None:
         """Refuse what a manager of the user's gives that is no token; each one is looked at once."""
@@ -311,9 +348,11 @@ class AsyncTransport:
             headers[call.fresh_id_header] = str(uuid.uuid4())
         return headers
 
-    async def _attempt(self, plan: _Plan, token: AccessToken | None, retries_taken: int) -> AsyncAnswer | _Refusal:
+    async def _attempt(
+        self, plan: _Plan, token: AccessToken | None, retries_taken: int, slot: Slot | None
+    ) -> AsyncAnswer | _Refusal:
         if not self.config.middleware or plan.call.has_secret_answer:
-            return await self._send(plan, token, retries_taken)
+            return await self._send(plan, token, retries_taken, slot)
         call, results, deadline = plan.call, list["AsyncAnswer | _Refusal"](), current_deadline()
 
         async def send(request: AttemptRequest) -> AttemptResponse:
@@ -321,7 +360,15 @@ class AsyncTransport:
             if results and not _can_resend(call):
                 raise InvalidRequestError("middleware: the body was sent already, and its source cannot be read again")
             with running(deadline):
-                results.append(await self._send(plan, token, retries_taken, {k: v for k, v in headers.items() if v}))
+                await _let_go(results)  # an answer before this one would keep its slot, and this one wait for it
+                own = slot if not results else await self._slot(plan)
+                chosen = {name: value for name, value in headers.items() if value}
+                try:
+                    results.append(await self._send(plan, token, retries_taken, own, chosen))
+                except BaseException:
+                    if own is not None:
+                        own.release()
+                    raise
             return _shown(results[-1], call)
 
         handler: Callable[[AttemptRequest], Awaitable[AttemptResponse]] = send
@@ -340,9 +387,7 @@ class AsyncTransport:
             if not is_over:
                 raise
         finally:
-            for result in results[:-1] if is_over else results:  # what nobody will read gives its connection back
-                if isinstance(result, AsyncAnswer):
-                    await result.http.aclose()
+            await _let_go(results[:-1] if is_over else results)
         if not is_over:
             raise ConfigurationTypeError(
                 f"middleware: it returned a {type(returned).__name__}; return what send(request) gives"
@@ -350,18 +395,29 @@ class AsyncTransport:
         return results[-1]
 
     async def _send(
-        self, plan: _Plan, token: AccessToken | None, retries_taken: int, chosen: Mapping[str, str] | None = None
+        self,
+        plan: _Plan,
+        token: AccessToken | None,
+        retries_taken: int,
+        slot: Slot | None,
+        chosen: Mapping[str, str] | None = None,
     ) -> AsyncAnswer | _Refusal:
         call, headers = plan.call, self._sent_headers(plan, token, chosen)
         request = RequestInfo(call.method, scrub_url(plan.url), Headers(headers))
         try:
-            http = await self.http.send(call.method, plan.url, headers, call.body, plan.timeout, http2=plan.is_http2)
+            http = await self.http.send(
+                call.method, plan.url, headers, call.body, plan.timeout, http2=plan.is_http2, slot=slot
+            )
+            if slot is not None:
+                slot.report(http.status_code)
             is_success = 200 <= http.status_code < 300
             is_open = is_success and (call.is_raw or (call.stream and _is_event_stream(http.headers)))
             content = b"" if is_open else await http.read()
         except Failure as failure:
             logger.debug("%s %s: %s", request.method, request.url, failure.error)
             failure.error.request = request
+            if slot is not None:
+                slot.release()
             return _Refusal(failure.error, failure.outcome)
         response = ResponseInfo(
             http.status_code, http.headers, http.elapsed, retries_taken, http.http_version, plan.client_id

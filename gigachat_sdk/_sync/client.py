@@ -14,6 +14,7 @@ from typing_extensions import Self, Unpack
 from .._config import resolve
 from .._settings import Arguments, Environment, check_names
 from ..errors import ConfigurationError
+from ..limits import ConcurrencyLimiter, LocalLimiter
 from ..types.client_options import BaseClientOptions
 from ..types.http import scrub_url
 from ..types.middleware import Middleware
@@ -50,6 +51,10 @@ class ClientOptions(BaseClientOptions, total=False):
 
 
 _NAMES = frozenset(name for kind in ClientOptions.__mro__ for name in getattr(kind, "__annotations__", {}))
+
+_OF_THIS_PROCESS = frozenset(
+    {"token_manager", "http_client", "ssl_context", "token_store", "limiter", "middleware", "on_retry"}
+)
 
 
 class Client(UnknownCalls):
@@ -91,7 +96,12 @@ class Client(UnknownCalls):
         shared = parent if parent is not None and config.connects_like(parent.config) else None
         http = HTTP(config) if shared is None else shared.transport.http
         self._owned = http if shared is None else None
-        transport = Transport(config, http)
+        limiter: ConcurrencyLimiter | None = config.limiter
+        if parent is not None and config.limits_like(parent.config):
+            limiter = parent.transport.limiter
+        elif config.max_concurrency is not None:
+            limiter = LocalLimiter(config.max_concurrency)
+        transport = Transport(config, http, limiter)
         if shared is not None and config.authorizes_like(shared.config):
             tokens = shared.tokens
         else:
@@ -223,10 +233,16 @@ class Client(UnknownCalls):
         transport = self._session.transport
         return transport.is_closed or transport.http.is_closed
 
+    @property
+    def limiter(self) -> ConcurrencyLimiter | None:
+        """What limits the requests in flight; None where nothing does."""
+        return self._session.transport.limiter
+
     def with_options(self, **overrides: Unpack[ClientOptions]) -> Self:
         """Return a copy with other settings.
 
-        The copy shares connections and tokens unless an override shapes them (address, TLS, proxy, credentials, ...).
+        The copy shares connections, tokens and the limiter unless an override shapes them (address, TLS, proxy,
+        credentials, ...).
         Closing a copy leaves its parent open.
 
         Args:
@@ -269,9 +285,7 @@ class Client(UnknownCalls):
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the configuration and no secret: the copy takes credentials from its environment."""
         arguments = self._arguments
-        parts = sorted(
-            arguments.names() & {"token_manager", "http_client", "ssl_context", "token_store", "middleware", "on_retry"}
-        )
+        parts = sorted(arguments.names() & _OF_THIS_PROCESS)
         if parts:
             raise ConfigurationError(
                 f"this client cannot be pickled: {', '.join(parts)} belongs to this process; make a client in the "

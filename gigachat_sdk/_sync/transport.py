@@ -7,7 +7,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -33,9 +33,11 @@ from ..errors import (
     ConfigurationTypeError,
     InvalidRequestError,
     InvalidRequestTypeError,
+    LimiterTimeoutError,
     no_stream_error,
     status_error,
 )
+from ..limits import ConcurrencyLimiter, Slot
 from ..types._base import ResponseModel
 from ..types.http import Headers, RequestInfo, ResponseInfo, RetryInfo, scrub_url
 from ..types.middleware import AttemptRequest, AttemptResponse, Middleware
@@ -126,6 +128,13 @@ def _wrapped(
     return middleware(request, send)
 
 
+def _let_go(results: Sequence[Answer | _Refusal]) -> None:
+    """Give back the connections and slots of what nobody will read."""
+    for result in results:
+        if isinstance(result, Answer):
+            result.http.close()
+
+
 def _shown(result: Answer | _Refusal, call: Call) -> AttemptResponse:
     """Return what a middleware sees of an attempt, or raise what it would."""
     if isinstance(result, Answer):
@@ -138,9 +147,10 @@ def _shown(result: Answer | _Refusal, call: Call) -> AttemptResponse:
 class Transport:
     """Sends calls, for as many threads or tasks as there are."""
 
-    def __init__(self, config: ClientConfig, http: HTTP) -> None:
+    def __init__(self, config: ClientConfig, http: HTTP, limiter: ConcurrencyLimiter | None = None) -> None:
         self.config: ClientConfig = config
         self.http: HTTP = http
+        self.limiter: ConcurrencyLimiter | None = limiter
         self.is_closed: bool = False  # a copy of a client is closed by itself, its connections are its parent's
         self._checked: AccessToken | None = None
         self._headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
@@ -202,7 +212,16 @@ class Transport:
             if tokens is not None:
                 token, renewed = renewed or _token_of(tokens), None
                 self._check(token)
-            result = self._attempt(plan, token, retries_taken)
+            slot = self._slot(plan)
+            try:
+                if slot is not None and slot.has_waited and tokens is not None:
+                    token = _token_of(tokens)  # the one from before the wait may have ended
+                    self._check(token)
+                result = self._attempt(plan, token, retries_taken, slot)
+            except BaseException:
+                if slot is not None:
+                    slot.release()
+                raise
             if isinstance(result, Answer):
                 return result
             if tokens is not None and token is not None and isinstance(result.error, AuthenticationError):
@@ -241,6 +260,24 @@ class Transport:
                 info = RetryInfo(retries_taken, delay, error, error.request, error.response)
                 _tell(plan.on_retry, info)
             sleep(delay)
+
+    def _slot(self, plan: _Plan) -> Slot | None:
+        """Wait until one more request may be in flight."""
+        limiter, call, deadline = self.limiter, plan.call, current_deadline()
+        if limiter is None or call.has_secret_answer:
+            return None
+        error: LimiterTimeoutError | APITimeoutError
+        try:
+            if deadline is None:
+                return limiter.acquire(call.model)
+            return within(max(deadline.remaining, 0) + _GRACE, partial(limiter.acquire, call.model))
+        except LimiterTimeoutError as late:
+            error = late
+        except DeadlineError:
+            words = "its deadline has passed" if deadline is None else deadline.words
+            error = APITimeoutError(f"{words} while it waited for a slot of the limiter", sent=False)
+        error.request = RequestInfo(call.method, scrub_url(plan.url), Headers(plan.headers))
+        raise error
 
     def _check(self, token: AccessToken | None) -> None:
         """Refuse what a manager of the user's gives that is no token; each one is looked at once."""
@@ -312,9 +349,11 @@ class Transport:
             headers[call.fresh_id_header] = str(uuid.uuid4())
         return headers
 
-    def _attempt(self, plan: _Plan, token: AccessToken | None, retries_taken: int) -> Answer | _Refusal:
+    def _attempt(
+        self, plan: _Plan, token: AccessToken | None, retries_taken: int, slot: Slot | None
+    ) -> Answer | _Refusal:
         if not self.config.middleware or plan.call.has_secret_answer:
-            return self._send(plan, token, retries_taken)
+            return self._send(plan, token, retries_taken, slot)
         call, results, deadline = plan.call, list["Answer | _Refusal"](), current_deadline()
 
         def send(request: AttemptRequest) -> AttemptResponse:
@@ -322,7 +361,15 @@ class Transport:
             if results and not _can_resend(call):
                 raise InvalidRequestError("middleware: the body was sent already, and its source cannot be read again")
             with running(deadline):
-                results.append(self._send(plan, token, retries_taken, {k: v for k, v in headers.items() if v}))
+                _let_go(results)  # an answer before this one would keep its slot, and this one wait for it
+                own = slot if not results else self._slot(plan)
+                chosen = {name: value for name, value in headers.items() if value}
+                try:
+                    results.append(self._send(plan, token, retries_taken, own, chosen))
+                except BaseException:
+                    if own is not None:
+                        own.release()
+                    raise
             return _shown(results[-1], call)
 
         handler: Callable[[AttemptRequest], AttemptResponse] = send
@@ -341,9 +388,7 @@ class Transport:
             if not is_over:
                 raise
         finally:
-            for result in results[:-1] if is_over else results:  # what nobody will read gives its connection back
-                if isinstance(result, Answer):
-                    result.http.close()
+            _let_go(results[:-1] if is_over else results)
         if not is_over:
             raise ConfigurationTypeError(
                 f"middleware: it returned a {type(returned).__name__}; return what send(request) gives"
@@ -351,18 +396,29 @@ class Transport:
         return results[-1]
 
     def _send(
-        self, plan: _Plan, token: AccessToken | None, retries_taken: int, chosen: Mapping[str, str] | None = None
+        self,
+        plan: _Plan,
+        token: AccessToken | None,
+        retries_taken: int,
+        slot: Slot | None,
+        chosen: Mapping[str, str] | None = None,
     ) -> Answer | _Refusal:
         call, headers = plan.call, self._sent_headers(plan, token, chosen)
         request = RequestInfo(call.method, scrub_url(plan.url), Headers(headers))
         try:
-            http = self.http.send(call.method, plan.url, headers, call.body, plan.timeout, http2=plan.is_http2)
+            http = self.http.send(
+                call.method, plan.url, headers, call.body, plan.timeout, http2=plan.is_http2, slot=slot
+            )
+            if slot is not None:
+                slot.report(http.status_code)
             is_success = 200 <= http.status_code < 300
             is_open = is_success and (call.is_raw or (call.stream and _is_event_stream(http.headers)))
             content = b"" if is_open else http.read()
         except Failure as failure:
             logger.debug("%s %s: %s", request.method, request.url, failure.error)
             failure.error.request = request
+            if slot is not None:
+                slot.release()
             return _Refusal(failure.error, failure.outcome)
         response = ResponseInfo(
             http.status_code, http.headers, http.elapsed, retries_taken, http.http_version, plan.client_id

@@ -76,6 +76,12 @@ class BaseClientOptions(ConnectionOptions, ContextOptions, total=False):
     """Address of the token endpoint; `"https://ngw.devices.sberbank.ru:9443/api/v2/oauth"`."""
     model: KnownModel | str | None
     """The model of calls that name none; `"GigaChat"`."""
+    max_concurrency: int | None
+    """How many requests of this client may be in flight at a time, the others waiting in line; no limit. The service
+    lets an individual have 1 and a company 10 over all of an account's programs, and answers the rest with 429."""
+    limiter: Any
+    """What limits them instead, a `ConcurrencyLimiter`: `LocalLimiter` shared by several clients, `RedisLimiter` by
+    several machines."""
     token_store: Any
     """Where tokens are kept, a `TokenStore`; by default in memory, for all clients of the process."""
     default_headers: Mapping[str, str | None] | None
