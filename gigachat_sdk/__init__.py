@@ -77,6 +77,9 @@ from .types.tokens import AccessToken
 
 if TYPE_CHECKING:
     from ._async.binary import AsyncBinaryResponse
+    from ._file_store import FileTokenStore
+    from ._redis_limiter import RedisLimiter
+    from ._redis_store import RedisTokenStore
     from ._sync.binary import BinaryResponse
     from .types import (
         AICheckResult,
@@ -110,6 +113,9 @@ else:
         __name__,
         {
             "._async.binary": ("AsyncBinaryResponse",),
+            "._file_store": ("FileTokenStore",),
+            "._redis_limiter": ("RedisLimiter",),
+            "._redis_store": ("RedisTokenStore",),
             "._sync.binary": ("BinaryResponse",),
             ".types": (
                 "AICheckResult",
@@ -190,6 +196,7 @@ __all__ = [
     "File",
     "FileDeleted",
     "FileList",
+    "FileTokenStore",
     "FilterCheckResult",
     "FunctionDefinition",
     "FunctionParam",
@@ -212,6 +219,8 @@ __all__ = [
     "PaymentRequiredError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RedisLimiter",
+    "RedisTokenStore",
     "RequestTooLargeError",
     "SharedStateError",
     "Slot",

@@ -120,11 +120,11 @@ class _Bucket:
     __slots__ = ("held", "limit", "name", "newest", "reported", "waiters", "window")
 
     def __init__(self, name: str, limit: int, *, is_adaptive: bool) -> None:
-        self.name = name
-        self.limit = limit
-        self.window = Window(limit) if is_adaptive else None
-        self.held = 0
-        self.newest = 0
+        self.name: str = name
+        self.limit: int = limit
+        self.window: Window | None = Window(limit) if is_adaptive else None
+        self.held: int = 0
+        self.newest: int = 0
         self.waiters: OrderedDict[_Waiter[Any], None] = OrderedDict()
         self.reported: deque[tuple[int, int]] = deque()
 

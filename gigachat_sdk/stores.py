@@ -1,7 +1,7 @@
 """Where tokens are kept: one object serves sync and async clients at the same time.
 
-A store knows tokens by name (a digest of the auth address, the credentials and the scope, so nothing secret), and hands
-out the lock under which a token is renewed. Methods beginning with `a` are the async twins.
+A store knows tokens by name (a digest of the auth address, the credentials and the scope, which shows none of them),
+and hands out the lock under which a token is renewed. Methods beginning with `a` are the async twins.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import weakref
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from pydantic import SecretStr
+
 from ._concurrency import AsyncLock, Lock
-from .errors import GigaChatError
+from ._token_failures import TokenFailure
 from .types.tokens import AccessToken
 
 
@@ -46,6 +48,13 @@ class AsyncRefreshLock(Protocol):
 @runtime_checkable
 class TokenStore(Protocol):
     """What a token manager needs of a store; implement it to keep tokens elsewhere.
+
+    `get` is called before every request, so let it be quick; the rest is called when a token is bought or refused.
+    A store that several processes share also has locks that work between them. It may have the methods of
+    `SharesFailures` and `SealsTokens` too, which managers use where they are there.
+
+    `MemoryTokenStore` keeps tokens in the process, `FileTokenStore` for the processes of one machine, and
+    `RedisTokenStore` for those of many.
 
     Example:
         >>> store = MemoryTokenStore()
@@ -84,6 +93,39 @@ class TokenStore(Protocol):
 
     def alock(self, name: str) -> AsyncRefreshLock:
         """Return the lock under which tasks renew the token `name`."""
+        ...
+
+
+@runtime_checkable
+class SharesFailures(Protocol):
+    """What a store may have besides: it tells other processes that a token could not be bought just now.
+
+    Within a process managers do so themselves. Keeping a token forgets its failures.
+    """
+
+    def get_failure(self, name: str, now: float) -> TokenFailure | None:
+        """Return the last failure to buy the token `name`, None where there is none; `now` in Unix seconds."""
+        ...
+
+    def set_failure(self, name: str, failure: TokenFailure, now: float) -> None:
+        """Note a failure to buy the token `name`; `now` in Unix seconds."""
+        ...
+
+    async def aget_failure(self, name: str, now: float) -> TokenFailure | None:
+        """Return the last failure to buy the token `name`."""
+        ...
+
+    async def aset_failure(self, name: str, failure: TokenFailure, now: float) -> None:
+        """Note a failure to buy the token `name`."""
+        ...
+
+
+@runtime_checkable
+class SealsTokens(Protocol):
+    """What a store may have besides: it encrypts what it keeps with a key made of the credentials."""
+
+    def sealed_with(self, secret: SecretStr) -> TokenStore:
+        """Return the same store for the tokens of `secret`: the authorization key, or the password."""
         ...
 
 
@@ -158,9 +200,14 @@ process_store: MemoryTokenStore = MemoryTokenStore()
 class Failures:
     """What the managers of one token know of attempts to renew it that failed (internal)."""
 
-    count: int = 0
-    error: GigaChatError | None = None
-    pause_until: float = 0.0  # after a failed early refresh
+    count: int = 0  # of this process, for ever: whoever waited meanwhile can tell that there was one
+    last: TokenFailure | None = None
+    pause_until: float = 0.0  # no early refresh before
+
+    def told(self, failure: TokenFailure) -> None:
+        """Remember a failure of this process."""
+        self.count += 1
+        self.last = failure
 
 
 _failures: weakref.WeakKeyDictionary[Any, dict[str, Failures]] = weakref.WeakKeyDictionary()

@@ -65,8 +65,10 @@ NAMES = {  # whole identifiers
     "aacquire": "acquire",
     "adelete": "delete",
     "aget": "get",
+    "aget_failure": "get_failure",
     "alock": "lock",
     "aset": "set",
+    "aset_failure": "set_failure",
 }
 
 FORBIDDEN_MODULES = frozenset({"asyncio", "trio"})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from contract.recorder import ContractPlugin
 from hypothesis import HealthCheck, settings
+from redis_server import HOW_TO_GET_IT, PROGRAM, RedisServer
 
 PROXY_VARIABLES = {"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 
@@ -16,6 +18,14 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Run every test marked `anyio` on both event loops."""
     backend: str = request.param
     return backend
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """Run a Redis for all tests of a process; each takes a namespace of its own. It lets nobody wait for its start."""
+    with RedisServer() as server:
+        server.settle()
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -32,5 +42,28 @@ settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let all that goes over the wire be judged by the description of the API."""
+    """Let all that goes over the wire be judged by the description of the API; refuse to run without Redis in CI."""
+    config.addinivalue_line("markers", "redis: needs the program redis-server, and is left out without it")
     config.pluginmanager.register(ContractPlugin(), "contract")
+    if PROGRAM is None and os.environ.get("TESTS_NEED_REDIS"):
+        raise pytest.UsageError(f"TESTS_NEED_REDIS is set, and redis-server is not installed: {HOW_TO_GET_IT}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a Redis server where there is none."""
+    with_redis = [
+        item
+        for item in items
+        if item.get_closest_marker("redis") or "redis_server" in getattr(item, "fixturenames", ())
+    ]
+    if with_redis and PROGRAM is None:
+        config.hook.pytest_deselected(items=with_redis)
+        items[:] = [item for item in items if item not in with_redis]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out."""
+    if PROGRAM is None:
+        terminalreporter.write_line(
+            f"left out: the tests of what workers share, as redis-server is not installed ({HOW_TO_GET_IT})"
+        )

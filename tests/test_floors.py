@@ -58,7 +58,11 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
     ("_uploads", "_downloads", "_batches"),  # files are opened and read here
     ("_deadline", "_concurrency", "_lifetimes"),
     # What workers share: tokens and places, in memory, in files, in Redis.
-    ("_shared_lock", "_file_lock", "_redis", "stores", "_file_store", "_redis_store", "limits", "_redis_limiter"),
+    (
+        *("_shared_lock", "_file_lock", "_redis", "_sealing", "_redis_lock"),
+        *("stores", "_file_store", "_redis_store", "limits"),
+        *("_redis_tick", "_redis_bucket", "_redis_keeper", "_redis_limiter"),
+    ),
     *(
         (
             f"{tree}.network",
@@ -96,11 +100,13 @@ LOOPS = frozenset(
         "_shared_lock",
         "_file_lock",
         "_redis",
+        "_sealing",
+        "_redis_lock",
         "stores",
         "_file_store",
         "_redis_store",
         "limits",
-        "_redis_limiter",
+        "_redis_keeper",
         "bulk",
         "testing",
         "cli",
@@ -132,7 +138,7 @@ USERS_OF: dict[str, frozenset[str]] = {
     "pytest": frozenset({"testing"}),
 }
 EXTRAS = frozenset({"click", "cryptography", "hypercorn", "ray", "redis", "rich", "starlette", "tomli", "trustme"})
-USERS_OF_EXTRAS = frozenset({"_redis", "_redis_store", "_redis_limiter", "bulk", "testing", "cli"})
+USERS_OF_EXTRAS = frozenset({"_redis", "_sealing", "_redis_store", "_redis_limiter", "bulk", "testing", "cli"})
 SLEEPERS = frozenset({"_concurrency"})
 CLOCKS = frozenset({"monotonic", "monotonic_ns", "perf_counter", "time", "time_ns"})
 

@@ -32,8 +32,9 @@ from .._token import (
     unix_seconds,
     usable_until,
 )
+from .._token_failures import TokenFailure, concerns_everybody, next_failure
 from ..errors import APIError, ConfigurationError, ConfigurationTypeError
-from ..stores import TokenStore, failures_of, process_store
+from ..stores import SealsTokens, SharesFailures, TokenStore, failures_of, process_store
 from ..types._narrow import is_utf8
 from ..types.client_options import CONNECTION_NAMES, ConnectionOptions
 from ..types.tokens import AccessToken, TokenAnswer
@@ -123,6 +124,7 @@ class _RenewingTokenManager:
         transport: Transport,
         call: Call,
         name: str,
+        secret: SecretStr,
         *,
         token_store: TokenStore | None,
         access_token: AccessToken | None = None,
@@ -131,7 +133,8 @@ class _RenewingTokenManager:
         self._transport = transport
         self._call = call
         self._name = name
-        self._store = token_store or process_store
+        store = token_store or process_store
+        self._store = store.sealed_with(secret) if isinstance(store, SealsTokens) else store
         self._given = access_token  # the user's own token comes first, and is renewed once it is refused
         self._clock = clock
         self._failures = failures_of(self._store, name)
@@ -140,22 +143,28 @@ class _RenewingTokenManager:
         """Return a token that is valid now, from the store or from the service.
 
         A cold or expired token costs one call, however many wait for it. From a minute before the expiry one caller
-        renews it, and the rest go on with the one that is still valid.
+        renews it, and the rest go on with the one that is still valid. After a call that failed nobody asks again for a
+        while (1 s, then 2, up to 30; longer where the service says so): whoever needs a token gets that error.
 
         Raises:
             AuthenticationError: The service does not accept the credentials.
-            APIError: The token endpoint cannot be reached, or fails.
+            APIError: The token endpoint cannot be reached, or fails, or has just failed.
+            SharedStateError: The store cannot be used.
         """
         given = self._given
         if given is not None and freshness(given, self._clock()) is not Freshness.EXPIRED:
             return given
-        token = self._store.get(self._name)
-        state = freshness(token, self._clock())
-        if token is not None and (
-            state is Freshness.FRESH or (state is Freshness.AGEING and self._clock() < self._failures.pause_until)
-        ):
+        token, shared = self._store.get(self._name), self._failures
+        now = self._clock()
+        state = freshness(token, now)
+        if token is not None and state is Freshness.FRESH:
+            shared.last = None  # another caller, perhaps of another process, has had success
             return token
-        failures = self._failures.count
+        if token is not None and state is Freshness.AGEING and now < shared.pause_until:
+            return token
+        if state is Freshness.EXPIRED:
+            _refuse_during_pause(shared.last, now)
+        failures = shared.count
         lock = self._store.lock(self._name)
         if not lock.acquire(wait=state is Freshness.EXPIRED) and token is not None:
             return token
@@ -166,35 +175,54 @@ class _RenewingTokenManager:
 
     def _renew(self, failures: int) -> AccessToken:
         """Renew the token under its lock, unless another caller has, or has just failed to."""
-        token = self._store.get(self._name)
-        state = freshness(token, self._clock())
-        if token is not None and state is Freshness.FRESH:
-            return token
         shared = self._failures
-        if shared.count > failures and shared.error is not None:
+        token = self._store.get(self._name)
+        now = self._clock()
+        usable = token if freshness(token, now) is not Freshness.EXPIRED else None
+        if usable is not None and freshness(usable, now) is Freshness.FRESH:
+            shared.last = None
+            return usable
+        if shared.count > failures and shared.last is not None:
             # Whoever waited with us gets the same answer, and the service is asked once.
-            if token is not None and state is Freshness.AGEING:
-                return token
-            raise shared.error.copy()
+            if usable is not None:
+                return usable
+            raise shared.last.error.copy()
+        if isinstance(self._store, SharesFailures):
+            noted = self._store.get_failure(self._name, now)
+            if noted is not None and (shared.last is None or shared.last.failed_at < noted.failed_at):
+                shared.last = noted
+                shared.pause_until = now + noted.seconds_left(now, is_early=True)
+        if usable is None:
+            _refuse_during_pause(shared.last, now)
+        elif now < shared.pause_until:
+            return usable
         try:
             answer = self._transport.request(self._call, TokenAnswer, None)
         except APIError as error:
-            deadline = current_deadline()
-            if deadline is not None and deadline.remaining <= 0:
-                raise  # that this caller's time is up is nothing that concerns the others
-            shared.count += 1
-            shared.error = error.copy()
-            if token is None or freshness(token, self._clock()) is Freshness.EXPIRED:
+            if not self._note(error) or token is None or freshness(token, self._clock()) is Freshness.EXPIRED:
                 raise
-            shared.pause_until = self._clock() + REFRESH_PAUSE
             logger.warning("the token could not be renewed early, the old one is used on: %s", error)
             return token
         now = self._clock()
         renewed = AccessToken(answer.access_token, usable_until(unix_seconds(answer.expires_at), now))
         if freshness(renewed, now) is not Freshness.FRESH:
             shared.pause_until = now + REFRESH_PAUSE  # a short-lived token must not be renewed by every call
+        shared.last = None
         self._store.set(self._name, renewed)
         return renewed
+
+    def _note(self, error: APIError) -> bool:
+        """Let all who need the token know that it could not be bought; False where that concerns this caller alone."""
+        deadline = current_deadline()
+        if (deadline is not None and deadline.remaining <= 0) or self._transport.http.is_closed:
+            return False
+        shared, now = self._failures, self._clock()
+        failure = next_failure(shared.last, error, now)
+        shared.told(failure)
+        shared.pause_until = now + failure.seconds_left(now, is_early=True)
+        if concerns_everybody(error) and isinstance(self._store, SharesFailures):
+            self._store.set_failure(self._name, failure, now)
+        return True
 
     def invalidate(self, token: AccessToken) -> None:
         """Forget `token`, unless another caller has renewed it already."""
@@ -221,7 +249,8 @@ class OAuthTokenManager(_RenewingTokenManager):
         credentials: The authorization key: base64 of `client_id:client_secret`, as it was issued.
         scope: `"GIGACHAT_API_PERS"` (individuals), `"GIGACHAT_API_B2B"` or `"GIGACHAT_API_CORP"` (companies).
         auth_url: The token endpoint.
-        token_store: Where the token is kept; by default in memory, for all clients of the process.
+        token_store: Where the token is kept; by default in memory, for all clients of the process. A `FileTokenStore`
+            serves all processes of a machine, a `RedisTokenStore` those of many machines.
         access_token: A token to begin with.
         clock: Gives the time in Unix seconds.
         options: How to connect: the TLS, proxy and retry settings of `Client`.
@@ -252,6 +281,7 @@ class OAuthTokenManager(_RenewingTokenManager):
             _transport(Arguments({**options, "auth_url": url})),
             oauth_call(key, scope, url),
             store_key("oauth", url, key.get_secret_value(), scope),
+            key,
             token_store=token_store,
             access_token=access_token,
             clock=clock,
@@ -267,7 +297,8 @@ class PasswordTokenManager(_RenewingTokenManager):
         user: The user name.
         password: The password.
         base_url: The API's address; the public `api.giga.chat` does not serve this way.
-        token_store: Where the token is kept; by default in memory, for all clients of the process.
+        token_store: Where the token is kept; by default in memory, for all clients of the process. A `FileTokenStore`
+            serves all processes of a machine, a `RedisTokenStore` those of many machines.
         access_token: A token to begin with.
         clock: Gives the time in Unix seconds.
         options: How to connect: the TLS, proxy and retry settings of `Client`.
@@ -298,6 +329,7 @@ class PasswordTokenManager(_RenewingTokenManager):
             _transport(Arguments({**options, "base_url": url})),
             password_call(user, secret, url),
             store_key("password", url, user, secret.get_secret_value()),
+            secret,
             token_store=token_store,
             access_token=access_token,
             clock=clock,
@@ -311,21 +343,28 @@ def manager_for(config: ClientConfig, transport: Transport) -> TokenManager | No
         manager: TokenManager = auth.token_manager
         return manager
     if auth.credentials is not None:
-        key = auth.credentials.get_secret_value()
-        call = oauth_call(auth.credentials, auth.scope, config.auth_url)
+        secret = auth.credentials
+        call = oauth_call(secret, auth.scope, config.auth_url)
         kind: type[_RenewingTokenManager] = OAuthTokenManager
-        name = store_key("oauth", config.auth_url, key, auth.scope)
+        name = store_key("oauth", config.auth_url, secret.get_secret_value(), auth.scope)
     elif auth.user is not None and auth.password is not None:
-        call = password_call(auth.user, auth.password, config.base_url)
+        secret = auth.password
+        call = password_call(auth.user, secret, config.base_url)
         kind = PasswordTokenManager
-        name = store_key("password", config.base_url, auth.user, auth.password.get_secret_value())
+        name = store_key("password", config.base_url, auth.user, secret.get_secret_value())
     else:
         return None if auth.access_token is None else StaticTokenManager(auth.access_token)
     made = kind.__new__(kind)
     _RenewingTokenManager.__init__(
-        made, transport, call, name, token_store=config.token_store, access_token=auth.access_token
+        made, transport, call, name, secret, token_store=config.token_store, access_token=auth.access_token
     )
     return made
+
+
+def _refuse_during_pause(last: TokenFailure | None, now: float) -> None:
+    """Raise the error of the last attempt to buy a token, while it is too early for another one."""
+    if last is not None and last.seconds_left(now):
+        raise last.refusal(now)
 
 
 def _transport(arguments: Arguments) -> Transport:

@@ -1,0 +1,110 @@
+"""A lock between the processes of one machine, on a file; the system gives it back when its holder is killed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from typing import Any
+
+from ._shared_lock import SharedLock
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+# A symbolic link is an error, and opening a pipe does not wait for its other end. Windows knows neither.
+SAFELY: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+
+
+def trouble_with(facts: os.stat_result) -> str | None:
+    """Say why a file cannot be trusted: it is no regular file, or it is somebody else's. None where it can.
+
+    Args:
+        facts: Of the open file, so that it cannot be another one by now.
+    """
+    if not stat.S_ISREG(facts.st_mode):
+        return "it is no regular file"
+    user: Any = getattr(os, "geteuid", None)
+    return "it belongs to another user" if user is not None and facts.st_uid != user() else None
+
+
+class FileLock(SharedLock[int]):
+    """A lock between processes of one machine, and between threads and tasks of each of them.
+
+    The file stays when the lock is given back, and holds nothing. A process that is killed gives its lock back at once.
+
+    Args:
+        path: The lock's file; created where it is missing, mode 0600. Its folder has to be there.
+
+    Example:
+        >>> lock = FileLock("run.lock")
+        >>> if not lock.acquire(wait=False):
+        ...     raise SystemExit("another run is going on")
+        >>> lock.release()
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path: str = os.path.abspath(os.fspath(path))  # noqa: PTH100  # without looking where links lead
+        super().__init__(f"file:{self.path}")
+
+    def _take(self) -> int | None:
+        """Take the lock if it is free.
+
+        Raises:
+            OSError: The file cannot be opened, or is not one to be trusted.
+        """
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | SAFELY, 0o600)
+        is_taken = False
+        try:
+            facts = os.fstat(descriptor)
+            trouble = trouble_with(facts)
+            if trouble is not None:
+                raise OSError(errno.EPERM, f"the lock file cannot be used: {trouble}; remove it", self.path)
+            try:
+                _lock(descriptor)
+            except OSError as error:
+                if error.errno not in _BUSY:
+                    raise
+                return None
+            is_taken = self._is_in_place(facts)
+        finally:
+            if not is_taken:
+                os.close(descriptor)
+        return descriptor if is_taken else None
+
+    def _is_in_place(self, facts: os.stat_result) -> bool:
+        """Somebody may have removed the file since it was opened; then others lock another one."""
+        try:
+            return os.path.samestat(facts, os.lstat(self.path))
+        except OSError:
+            return False
+
+    def _give_back(self, held: int) -> None:
+        try:
+            _unlock(held)  # closing is not enough: a child of a fork in another thread may have the file open too
+        finally:
+            os.close(held)
+
+    def _forget(self, held: int) -> None:
+        os.close(held)  # without unlocking: the parent has it open, and keeps it locked
+
+    def __repr__(self) -> str:
+        return f"FileLock({self.path!r})"

@@ -1,0 +1,183 @@
+"""The thread that speaks with Redis for a limiter, and does what the policy says while Redis is away."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import threading
+import time
+import weakref
+from contextlib import suppress
+
+from ._logging import logger
+from ._redis import OutageError
+from ._redis_bucket import Bucket, Settings, Waiter
+from ._redis_tick import PROCESS_NAME_LENGTH, TICK, Answer
+
+RETRY = 0.25  # seconds between two attempts while Redis is away
+NEWS = 2.0  # seconds for which a failure stands for those who come later: longer than an attempt takes
+LINGER = 2.0  # seconds without anything to do after which the thread ends, and its connection is closed
+FAREWELL = 1.0  # seconds that the end of the program waits for slots to be given back
+
+
+_keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
+
+
+class Keeper:
+    """Speaks with Redis for one limiter in one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.name: str = secrets.token_hex(PROCESS_NAME_LENGTH // 2)
+        self.process: int = os.getpid()
+        self._alarm = threading.Lock()  # locked while there is no news; a primitive, so that waking takes no lock
+        self._alarm.acquire()
+        self._starting = threading.Lock()
+        self._has_left = threading.Lock()
+        self._has_left.acquire()
+        self._thread: threading.Thread | None = None
+        self._prober: threading.Thread | None = None
+        self._outage: OutageError | None = None
+        self._began = self._failed = 0.0
+        self._is_back = self._is_leaving = False
+        self.buckets: dict[str, Bucket] = {
+            name: Bucket(settings, name, self.name, self.wake) for name in settings.limits
+        }
+        _keepers.add(self)
+
+    def wake(self) -> None:
+        """Say that there is news."""
+        with suppress(RuntimeError):  # it was said already
+            self._alarm.release()
+
+    def enter(self, waiter: Waiter) -> None:
+        """Take somebody into the line."""
+        waiter.bucket.arrivals.append(waiter)
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="gigachat-sdk-limiter", daemon=True)
+                self._thread.start()
+        self.wake()
+
+    def say_farewell(self, seconds: float) -> None:
+        """Give everything back, as the program ends."""
+        if self._thread is not None and self.process == os.getpid():
+            self._is_leaving = True
+            self.wake()
+            self._has_left.acquire(timeout=seconds)
+
+    # ---- in the thread ----
+
+    def _run(self) -> None:
+        pause = LINGER
+        while self._alarm.acquire(timeout=pause) or not self._has_ended():
+            now = time.monotonic()
+            for bucket in self.buckets.values():
+                bucket.take_in(now)
+            if self._is_leaving:
+                self._give_all_back(now)
+            pause = self._pause() if self._outage is None else self._manage_without(self._outage, now)
+
+    def _has_ended(self) -> bool:
+        with self._starting:
+            if any(bucket.is_busy for bucket in self.buckets.values()):
+                return False
+            self._thread = None
+        self.settings.redis.disconnect()
+        return True
+
+    def _pause(self) -> float:
+        """Tell what there is to tell; return the seconds until there is more."""
+        pauses = [LINGER]
+        for bucket in self.buckets.values():
+            now = time.monotonic()
+            if bucket.is_busy and bucket.next_tick <= now:
+                self._tell(bucket, now)
+                if self._outage is not None:
+                    return 0.0
+            if bucket.is_busy:
+                pauses.append(max(0.0, bucket.next_tick - now))
+        return min(pauses)
+
+    def _tell(self, bucket: Bucket, now: float) -> None:
+        tick = bucket.tick(now)
+        try:
+            answer = Answer.read(self.settings.redis.run(TICK, bucket.keys, tick.arguments()))
+            bucket.apply(tick, answer, time.monotonic())
+        except Exception as error:  # whatever it is, nobody else could tell those who wait
+            self._note_failure(error)
+            self._begin_outage()
+
+    def _give_all_back(self, now: float) -> None:
+        for bucket in self.buckets.values():
+            bucket.leave_all()
+            if bucket.gone and self._outage is None:
+                self._tell(bucket, now)
+        self._is_leaving = False
+        self._has_left.release()
+
+    # ---- while Redis is away ----
+
+    def _note_failure(self, error: Exception) -> None:
+        reason = error if isinstance(error, OutageError) else OutageError(repr(error))
+        self._outage = OutageError(str(reason))  # without a traceback, which would hold frames
+        self._failed = time.monotonic()
+
+    def _begin_outage(self) -> None:
+        self._began = self._failed
+        if self.settings.on_outage == "local":
+            logger.warning(
+                "Redis at %s cannot be used (%s); until it can, each process limits itself: %s at a time",
+                self.settings.redis.address,
+                self._outage,
+                ", ".join(f"{name}: {bucket.local_limit}" for name, bucket in self.buckets.items()),
+            )
+
+    def _manage_without(self, outage: OutageError, now: float) -> float:
+        """Do what the policy says for those who wait."""
+        if self._is_back:
+            logger.info("Redis at %s can be used again", self.settings.redis.address)
+            self._is_back, self._outage = False, None
+            for bucket in self.buckets.values():
+                bucket.tell_all()
+            return 0.0
+        for bucket in self.buckets.values():
+            if now - self._began > self.settings.lease:
+                bucket.gone.clear()  # their leases are over
+            for waiter in list(bucket.waiters.values()):
+                if self._failed + NEWS < waiter.arrived:
+                    break  # it may be back by now: let it be tried
+                if self.settings.on_outage == "fail":
+                    bucket.refuse(waiter, outage)
+                elif len(bucket.held) < bucket.local_limit:
+                    bucket.give(waiter, 0)
+        if any(bucket.is_busy for bucket in self.buckets.values()):
+            if self._prober is None or not self._prober.is_alive():
+                self._prober = threading.Thread(target=self._probe, name="gigachat-sdk-redis-probe", daemon=True)
+                self._prober.start()
+            return RETRY
+        return LINGER
+
+    def _probe(self) -> None:
+        """Try until Redis is back, or nobody needs it: in a thread of its own, as each attempt may take its time."""
+        bucket = next(iter(self.buckets.values()))
+        pause = threading.Event()
+        while any(bucket.is_busy for bucket in self.buckets.values()):
+            try:
+                self.settings.redis.run(TICK, bucket.keys, bucket.sign_of_life().arguments())
+            except Exception as error:
+                self._note_failure(error)
+            else:
+                self._is_back = True
+            self.wake()
+            if self._is_back:
+                return
+            pause.wait(RETRY)
+
+
+@atexit.register
+def _say_farewell() -> None:
+    ends = time.monotonic() + FAREWELL
+    for keeper in list(_keepers):
+        keeper.say_farewell(max(0.0, ends - time.monotonic()))

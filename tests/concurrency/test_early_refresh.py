@@ -1,0 +1,251 @@
+"""While a token is renewed early, nobody but the one who renews it waits: counted, not timed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from gigachat_sdk import (
+    AccessToken,
+    AsyncOAuthTokenManager,
+    FileTokenStore,
+    MemoryTokenStore,
+    OAuthTokenManager,
+    RedisTokenStore,
+    TokenStore,
+)
+from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
+
+from .conftest import OAUTH
+
+CALLS = 20  # further ones that every other caller has to make while the token is renewed
+THREADS, TASKS = 16, 128
+OLD = "old-token"
+Stores = Callable[[], TokenStore]
+
+
+class Clock:
+    """A clock that says when the token was bought, and after a turn that it is about to end."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(params=["memory", "file", pytest.param("redis", marks=pytest.mark.redis)])
+def stores(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Stores:
+    """Make the store of a process: in memory they are one, on a file and in Redis each has an object of its own."""
+    if request.param == "memory":
+        memory = MemoryTokenStore()
+        return lambda: memory
+    if request.param == "file":
+        return lambda: FileTokenStore(tmp_path / "tokens.json")
+    server = request.getfixturevalue("redis_server")
+    return lambda: RedisTokenStore(server.url, namespace=tmp_path.name, clock=clock)
+
+
+class Renewal:
+    """An OAuth endpoint that gives out a token, and then holds the second request until it may go on."""
+
+    def __init__(self, clock: Clock, *, delay: float = 0.0) -> None:
+        self.clock = clock
+        self.delay = delay
+        self.begun = threading.Event()
+        self.may_end = threading.Event()
+        self.was_waited_for = False
+        self.requests = 0
+
+    def __call__(self, request: RecordedRequest) -> Reply:
+        self.requests += 1
+        if self.requests == 1:
+            return Reply(json={"access_token": OLD, "expires_at": self.clock.now + 1800})
+        self.begun.set()
+        if not self.delay and not self.may_end.wait(20):
+            self.was_waited_for = True
+        body = {"access_token": f"new-token-{self.requests}", "expires_at": self.clock.now + 1800}
+        return Reply(json=body, delay=self.delay)
+
+
+class Callers:
+    """Counts the calls that are made while the token is renewed; the renewal may end when all but one made enough."""
+
+    def __init__(self, renewal: Renewal, count: int) -> None:
+        self.renewal = renewal
+        self.count = count
+        self.guard = threading.Lock()
+        self.done: Counter[int] = Counter()
+        self.values: set[str] = set()
+
+    def made(self, caller: int, token: AccessToken) -> bool:
+        """Note a call; say whether this caller goes on."""
+        with self.guard:
+            self.values.add(token.value)
+            if self.renewal.begun.is_set() and token.value == OLD:
+                self.done[caller] += 1
+            if len([made for made in self.done.values() if made >= CALLS]) >= self.count - 1:
+                self.renewal.may_end.set()
+        return token.value == OLD
+
+    def check(self, least: int = CALLS) -> None:
+        assert not self.renewal.was_waited_for
+        assert len([made for made in self.done.values() if made >= least]) >= self.count - 1, self.done
+        assert self.renewal.requests == 2
+        assert self.values == {OLD, "new-token-2"}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as running:
+        yield running
+
+
+def bought(emulator: Emulator, clock: Clock, stores: Stores) -> None:
+    """Have a token bought, and let it get old."""
+    manager = OAuthTokenManager(emulator.credentials, auth_url=emulator.auth_url, clock=clock, token_store=stores())
+    assert manager.get_token().value == OLD
+    manager.close()
+    clock.now += 1800 - 50
+
+
+@pytest.mark.parametrize("managers", [1, 4])
+def test_16_threads(emulator: Emulator, clock: Clock, stores: Stores, managers: int) -> None:
+    renewal = Renewal(clock)
+    emulator.on(OAUTH, renewal)
+    bought(emulator, clock, stores)
+    callers = Callers(renewal, THREADS)
+    made = [
+        OAuthTokenManager(emulator.credentials, auth_url=emulator.auth_url, clock=clock, token_store=stores())
+        for _ in range(managers)
+    ]
+
+    def call(number: int) -> None:
+        while callers.made(number, made[number % managers].get_token()):
+            pass
+
+    threads = [threading.Thread(target=call, args=(number,), daemon=True) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for manager in made:
+        manager.close()
+    callers.check()
+
+
+def in_asyncio(count: int, work: Callable[[int], Awaitable[None]], close: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await asyncio.gather(*map(work, range(count)))
+        await close()
+
+    asyncio.run(main())
+
+
+def in_trio(count: int, work: Callable[[int], Awaitable[None]], close: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for number in range(count):
+                nursery.start_soon(work, number)
+        await close()
+
+    trio.run(main)
+
+
+async def step(run: Any) -> None:
+    """Let other tasks run, as a request does."""
+    if run is in_asyncio:
+        await asyncio.sleep(0)
+    else:
+        await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("run", [in_asyncio, in_trio])
+@pytest.mark.parametrize("managers", [1, 4])
+def test_128_tasks(emulator: Emulator, clock: Clock, stores: Stores, run: Any, managers: int) -> None:
+    renewal = Renewal(clock)
+    emulator.on(OAUTH, renewal)
+    bought(emulator, clock, stores)
+    callers = Callers(renewal, TASKS)
+    made = [
+        AsyncOAuthTokenManager(emulator.credentials, auth_url=emulator.auth_url, clock=clock, token_store=stores())
+        for _ in range(managers)
+    ]
+
+    async def call(number: int) -> None:
+        while callers.made(number, await made[number % managers].get_token()):
+            await step(run)
+
+    async def close() -> None:
+        for manager in made:
+            await manager.aclose()
+
+    run(TASKS, call, close)
+    callers.check()
+
+
+def test_threads_and_tasks_together(emulator: Emulator, clock: Clock, tmp_path: Path) -> None:
+    """A lock between processes is one between threads and tasks as well: they renew the token once together."""
+
+    def stores() -> TokenStore:
+        return FileTokenStore(tmp_path / "tokens.json")
+
+    renewal = Renewal(clock)
+    emulator.on(OAUTH, renewal)
+    bought(emulator, clock, stores)
+    callers = Callers(renewal, THREADS + TASKS)
+    manager = OAuthTokenManager(emulator.credentials, auth_url=emulator.auth_url, clock=clock, token_store=stores())
+    other = AsyncOAuthTokenManager(emulator.credentials, auth_url=emulator.auth_url, clock=clock, token_store=stores())
+
+    def call(number: int) -> None:
+        while callers.made(number, manager.get_token()):
+            pass
+
+    async def acall(number: int) -> None:
+        while callers.made(THREADS + number, await other.get_token()):
+            await step(in_asyncio)
+
+    threads = [threading.Thread(target=call, args=(number,), daemon=True) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    in_asyncio(TASKS, acall, other.aclose)
+    for thread in threads:
+        thread.join(60)
+    manager.close()
+    callers.check()
+
+
+def test_an_endpoint_that_takes_half_a_second(emulator: Emulator, clock: Clock, stores: Stores) -> None:
+    """Each caller but one gets the old token while the endpoint works; how often is a matter of the machine's load."""
+    renewal = Renewal(clock, delay=0.5)
+    emulator.on(OAUTH, renewal)
+    bought(emulator, clock, stores)
+    callers = Callers(renewal, THREADS)
+    manager = OAuthTokenManager(emulator.credentials, auth_url=emulator.auth_url, clock=clock, token_store=stores())
+
+    together = threading.Barrier(THREADS)
+
+    def call(number: int) -> None:
+        together.wait()
+        while callers.made(number, manager.get_token()):
+            pass
+
+    threads = [threading.Thread(target=call, args=(number,), daemon=True) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    manager.close()
+    callers.check(least=1)

@@ -1,0 +1,50 @@
+"""What the workers of one account have in a Redis of the tests' own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from redis_server import RedisServer
+
+from gigachat_sdk import RedisLimiter
+
+
+class Account:
+    """What the workers of one account have in Redis."""
+
+    def __init__(self, server: RedisServer, namespace: str) -> None:
+        self.server = server
+        self.redis = server.client
+        self.namespace = namespace
+
+    def limiter(self, n: Any = 1, *args: Any, **options: Any) -> RedisLimiter:
+        return RedisLimiter(self.server.url, n, *args, namespace=self.namespace, **options)
+
+    def key(self, name: str, model: str = "*") -> str:
+        return f"{{{self.namespace}}}:limit:{model}:{name}"
+
+    def held(self) -> int:
+        return self.redis.zcard(self.key("held"))
+
+    def waiting(self) -> int:
+        return self.redis.zcard(self.key("waiting"))
+
+    def now(self) -> int:
+        seconds, microseconds = self.redis.time()
+        return seconds * 1_000_000 + microseconds
+
+
+def until(is_so: Callable[[], Any]) -> None:
+    gives_up = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < gives_up, "it did not come to pass"
+        time.sleep(0.002)
+
+
+def in_thread(function: Callable[[], Any]) -> threading.Thread:
+    thread = threading.Thread(target=function, daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,159 @@
+"""How a Redis is named, reached, and told to be away."""
+
+from __future__ import annotations
+
+import importlib.util
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from redis.cluster import RedisCluster
+from redis_server import PASSWORD, RedisServer
+
+from gigachat_sdk import ConfigurationError, RedisLimiter, SharedStateError
+from gigachat_sdk._redis import OutageError, Script, SharedRedis, check_on_outage, connect, is_outage, key_prefix, text
+
+NOWHERE = f"redis://me:{PASSWORD}@127.0.0.1:1/0"
+ECHO = Script("return {KEYS[1], ARGV[1]}")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("http://host:6379", "url: 'http://host:6379' is no address of a Redis; they look like"),
+        (f"redis://:{PASSWORD}@host:port/0", "url: 'redis://host:port/0' is no address of a Redis"),
+        (f"redis://:a/{PASSWORD}@host/0", "url: 'redis://host/0' is no address of a Redis"),
+        (5, "url: expected a redis:// address, a redis.Redis or a redis.cluster.RedisCluster, got builtins.int"),
+        (None, "url: expected a redis:// address"),
+    ],
+)
+def test_what_is_no_redis_is_refused_without_its_password(given: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        connect(given)
+    assert str(caught.value).startswith(message)
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_the_asyncio_client_is_refused() -> None:
+    import redis.asyncio
+
+    with pytest.raises(ConfigurationError, match=r"got redis\.asyncio\.client\.Redis; asyncio's clients know no"):
+        connect(redis.asyncio.Redis())
+
+
+def test_redis_py_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gigachat_sdk._redis.find_spec", lambda name: None)
+    assert importlib.util.find_spec("redis") is not None
+    with pytest.raises(ConfigurationError, match=r"pip install 'gigachat-sdk\[redis\]'"):
+        RedisLimiter("redis://localhost", 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        (NOWHERE, "127.0.0.1:1"),
+        (f"unix:///run/redis.sock?password={PASSWORD}&db=1", "unix:///run/redis.sock"),
+        (redis.Redis(host="host", port=1, password=PASSWORD), "host:1"),
+        (redis.Redis(unix_socket_path="/run/redis.sock"), "unix:///run/redis.sock"),
+        (
+            redis.Redis(connection_pool=redis.ConnectionPool(connection_class=redis.Connection)),
+            "the address of its client",
+        ),
+    ],
+)
+def test_messages_name_the_address(given: Any, address: str) -> None:
+    shared = connect(given)
+    assert shared.address == address
+    assert repr(shared) == f"SharedRedis({address!r})"
+
+
+def test_a_server_that_is_not_there() -> None:
+    shared = connect(NOWHERE)
+    with pytest.raises(OutageError, match=r"^ConnectionError: Error 111 connecting to 127\.0\.0\.1:1") as caught:
+        shared.command("PING")
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    error = shared.unusable(str(caught.value), "all there is")
+    assert isinstance(error, SharedStateError)
+    assert str(error).startswith(
+        "Redis at 127.0.0.1:1, which holds all there is, cannot be used (ConnectionError: Error 111"
+    )
+    assert 'on_outage="local"' in str(error)
+
+
+def test_an_error_of_the_program_stays_one() -> None:
+    class Broken:
+        def execute_command(self, *args: Any, **options: Any) -> Any:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        SharedRedis(Broken(), "nowhere", is_own=False).command("PING")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (redis.ConnectionError(), True),
+        (redis.TimeoutError(), True),
+        (redis.AuthenticationError(), True),
+        (redis.ReadOnlyError(), True),
+        (ConnectionResetError(), True),
+        (ValueError(), False),
+    ],
+)
+def test_what_is_an_outage(error: Exception, is_one: bool) -> None:
+    assert is_outage(error) is is_one
+
+
+def test_names_of_keys() -> None:
+    assert key_prefix("gigachat") == "{gigachat}:"
+    for wrong in ("", "a{b", "a}b", 5):
+        with pytest.raises(ConfigurationError, match=r"^namespace: "):
+            key_prefix(wrong)
+
+
+def test_policies() -> None:
+    assert [check_on_outage(policy) for policy in ("fail", "local")] == ["fail", "local"]
+    with pytest.raises(ConfigurationError, match="on_outage: 'wait' is no policy"):
+        check_on_outage("wait")
+
+
+@pytest.mark.redis
+def test_a_script_is_sent_once(redis_server: RedisServer) -> None:
+    shared = connect(redis_server.url)
+    redis_server.client.script_flush()
+    redis_server.client.config_resetstat()
+    for _ in range(3):
+        assert [text(part) for part in shared.run(ECHO, ["{a}:key"], ["value"])] == ["{a}:key", "value"]
+    stats: Any = redis_server.client.info("commandstats")
+    assert (stats["cmdstat_evalsha"]["calls"], stats["cmdstat_eval"]["calls"]) == (3, 1)
+    shared.disconnect()
+    assert text(shared.command("ECHO", "still there")) == "still there"
+    shared.disconnect()
+
+
+@pytest.fixture
+def cluster() -> Iterator[RedisCluster]:
+    """A cluster of one node, which refuses scripts whose keys belong to several slots."""
+    with RedisServer("--cluster-enabled", "yes") as server:
+        server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        server.wait_until(lambda: "cluster_state:ok" in str(server.client.execute_command("CLUSTER", "INFO")))
+        server.settle()
+        client = RedisCluster(host="127.0.0.1", port=server.port, password=PASSWORD)
+        yield client
+        client.close()
+
+
+@pytest.mark.redis
+def test_a_cluster(cluster: RedisCluster) -> None:
+    shared = connect(cluster)
+    shared.disconnect()  # it is somebody else's
+    assert shared.address.endswith(" (a cluster)")
+    limiter = RedisLimiter(cluster, {"GigaChat-2-Max": 1, "*": 2}, timeout=10)
+    slots = [limiter.acquire(), limiter.acquire(), limiter.acquire("GigaChat-2-Max")]
+    assert limiter.held == 3
+    del slots
+    with limiter.acquire("GigaChat-2-Max"):
+        assert limiter.held == 1

@@ -1,0 +1,173 @@
+"""How a process keeps its part of a fleet's limit: no Redis, and every step in the order that a test wants."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import gigachat_sdk._redis_limiter as limiter_module
+from gigachat_sdk import RedisLimiter
+from gigachat_sdk._concurrency import Signal
+from gigachat_sdk._redis import OutageError, SharedRedis
+from gigachat_sdk._redis_bucket import FAR, HEARTBEAT, NEAR, Bucket, RedisSlot, Settings, Waiter
+from gigachat_sdk._redis_tick import Answer
+
+ANSWER = Answer(False, 0, 0, False, 2, 0, "1", frozenset())
+PROCESS = "0123456789abcdef"
+
+
+class Nothing:
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        raise ConnectionRefusedError("nobody is there")
+
+
+class Gone(Signal):
+    """Of a task whose event loop is gone."""
+
+    def set(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    redis = SharedRedis(Nothing(), "nowhere", is_own=False)
+    settings = Settings(redis, "{a}:", {"*": 2}, {"*": 5}, lease=30, on_outage="fail", is_adaptive=True)
+    return Bucket(settings, "*", PROCESS, lambda: None)
+
+
+def enter(bucket: Bucket, number: int = 1) -> list[Waiter]:
+    waiters = [Waiter(bucket, Signal()) for _ in range(number)]
+    bucket.arrivals.extend(waiters)
+    return waiters
+
+
+def grant(bucket: Bucket, *waiters: Waiter, now: float = 0.0, **answer: Any) -> None:
+    mine = frozenset(waiter.ticket for waiter in waiters)
+    bucket.apply(bucket.tick(now), ANSWER._replace(mine=mine, slot_number=7, **answer), now)
+
+
+def test_what_is_told_first_again_and_later(bucket: Bucket) -> None:
+    assert bucket.local_limit == 2
+    one, two, three = enter(bucket, 3)
+    bucket.take_in(0.0)
+    first = bucket.tick(0.0)
+    assert first.whole
+    assert first.waits
+    assert first.line == [(one.ticket, 0), (two.ticket, 0), (three.ticket, 0)]
+    assert one.ticket.startswith(f"{PROCESS}:")
+    assert first == bucket.tick(0.0)  # until it is answered
+    assert json.loads(first.arguments()[0])["lease"] == 30_000
+    bucket.apply(first, ANSWER._replace(first=100, mine=frozenset([one.ticket]), slot_number=7), 0.0)
+    assert bucket.held == {one.ticket}
+    assert (two.number, three.number) == (101, 102)
+    (four,) = enter(bucket)
+    bucket.take_in(0.1)
+    assert bucket.tick(0.1).line == [(four.ticket, 0)]
+    assert bucket.tick(0.1).held == []
+    assert bucket.tick(HEARTBEAT).held == [one.ticket]
+    assert bucket.tick(10.0).line == [(two.ticket, 101), (three.ticket, 102), (four.ticket, 0)]
+
+
+def test_when_it_asks_again(bucket: Bucket) -> None:
+    waiters = enter(bucket, 3)
+    bucket.take_in(50.0)
+    assert bucket.next_tick == 50.0
+    for now, near, pause in [(50.0, False, FAR), (50.0, True, NEAR), (50.3, True, 0.03), (60.0, True, FAR)]:
+        grant(bucket, now=now, is_near=near)
+        assert bucket.next_tick == pytest.approx(now + pause)
+    grant(bucket, waiters[0], now=60.0, is_near=True)
+    assert bucket.next_tick == pytest.approx(60.0 + NEAR)
+    for waiter in waiters[1:]:
+        waiter.leave()
+    bucket.take_in(60.0)
+    grant(bucket, waiters[0], now=70.0)
+    assert bucket.next_tick == pytest.approx(70.0 + HEARTBEAT)
+
+
+def test_a_process_that_was_forgotten_tells_all_once_more(bucket: Bucket) -> None:
+    (waiter,) = enter(bucket)
+    bucket.take_in(0.0)
+    grant(bucket, first=5)
+    assert waiter.number == 5
+    assert not bucket.tick(1.0).whole
+    grant(bucket, now=1.0, is_forgotten=True)
+    assert bucket.tick(1.0).line == [(waiter.ticket, 5)]
+
+
+def test_whoever_left_before_his_slot_came_gives_it_back(bucket: Bucket) -> None:
+    (waiter,) = enter(bucket)
+    bucket.take_in(0.0)
+    assert waiter.leave() is None
+    grant(bucket, waiter)
+    assert bucket.held == {waiter.ticket}
+    bucket.take_in(0.0)
+    assert bucket.held == set()
+    assert bucket.gone == [waiter.ticket]
+    assert waiter.leave() is None
+
+
+def test_whoever_left_after_his_slot_came_has_it(bucket: Bucket) -> None:
+    (waiter,) = enter(bucket)
+    bucket.take_in(0.0)
+    grant(bucket, waiter)
+    slot = waiter.leave()
+    assert isinstance(slot, RedisSlot)
+    slot.report(200)
+    slot.report(429)
+    slot.report(500)
+    slot.release()
+    slot.release()
+    bucket.take_in(0.0)
+    tick = bucket.tick(0.0)
+    assert (tick.gone, tick.succeeded, tick.refused) == ([waiter.ticket], 1, [7])
+
+
+@pytest.mark.parametrize("outcome", ["slot", "outage"])
+def test_whoever_cannot_be_woken_gets_nothing(bucket: Bucket, outcome: str) -> None:
+    waiter = Waiter(bucket, Gone())
+    given = OutageError("away") if outcome == "outage" else RedisSlot(bucket, "ticket", 1, has_waited=True)
+    waiter.settle(given)
+    assert list(bucket.released) == ([] if outcome == "outage" else ["ticket"])
+    assert waiter.take() is None
+    del given  # until here, as a slot that is dropped goes back anyway
+
+
+def test_a_slot_that_nobody_here_knows_goes_back(bucket: Bucket) -> None:
+    enter(bucket)
+    bucket.take_in(0.0)
+    bucket.apply(bucket.tick(0.0), ANSWER._replace(mine=frozenset([f"{PROCESS}:99"])), 0.0)
+    assert bucket.tick(0.0).gone == [f"{PROCESS}:99"]
+    assert bucket.next_tick == 0.0
+
+
+def test_when_redis_is_back_all_is_told_at_once() -> None:
+    keeper = RedisLimiter("redis://127.0.0.1:1", {"GigaChat": 1, "*": 1})._keeper
+    for bucket in keeper.buckets.values():
+        grant(bucket, now=1e9)
+        assert not bucket.tick(1e9).whole
+    keeper._is_back = True
+    assert keeper._manage_without(OutageError("away"), 1e9) == 0.0
+    for bucket in keeper.buckets.values():
+        assert bucket.next_tick == 0.0
+        assert bucket.tick(1e9).whole
+
+
+@pytest.mark.parametrize("has_come", [True, False])
+def test_an_interrupt_leaves_nothing_behind(has_come: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(Signal):
+        def wait(self, seconds: float | None) -> bool:
+            assert seconds == 20
+            if has_come:
+                waiter.settle(RedisSlot(waiter.bucket, waiter.ticket, 1, has_waited=True))
+            raise KeyboardInterrupt
+
+    limiter = RedisLimiter("redis://127.0.0.1:1", 1, timeout=20)
+    bucket = limiter._keeper.buckets["*"]
+    waiter = Waiter(bucket, Signal())
+    monkeypatch.setattr(limiter_module, "Signal", Interrupted)
+    monkeypatch.setattr(limiter, "_enter", lambda bucket, signal: waiter)
+    with pytest.raises(KeyboardInterrupt):
+        limiter.acquire()
+    assert (list(bucket.released), list(bucket.leaving)) == (([waiter.ticket], []) if has_come else ([], [waiter]))

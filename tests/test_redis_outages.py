@@ -1,0 +1,228 @@
+"""Redis goes away and comes back: the policy holds, and nobody has to do anything."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import anyio.lowlevel
+import pytest
+import redis
+from redis_account import until
+from redis_server import PASSWORD, RedisServer
+
+import gigachat_sdk._redis_keeper as keeper_module
+from gigachat_sdk import LimiterTimeoutError, RedisLimiter, SharedStateError
+
+pytestmark = pytest.mark.redis
+HELD = "{gigachat}:limit:*:held"
+STATE = "{gigachat}:limit:*:state"
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """A server that the test may stop."""
+    with RedisServer() as running:
+        running.skip_settling()
+        yield running
+
+
+@pytest.fixture
+def nobody() -> Iterator[RedisServer]:
+    """A server that does not run yet."""
+    with RedisServer() as running:
+        running.stop()
+        yield running
+
+
+class Waiting(threading.Thread):
+    """Somebody who waits for a slot."""
+
+    def __init__(self, limiter: RedisLimiter) -> None:
+        super().__init__(daemon=True)
+        self.limiter = limiter
+        self.outcome: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.outcome = self.limiter.acquire()
+        except Exception as error:
+            self.outcome = error
+
+    def result(self) -> Any:
+        self.join(60)
+        return self.outcome
+
+
+def records(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "gigachat_sdk"]
+
+
+def test_whoever_waits_or_comes_is_told_at_once(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    limiter = RedisLimiter(server.url, 1)
+    slot = limiter.acquire()
+    waiting = [Waiting(limiter) for _ in range(3)]
+    until(lambda: server.client.zcard("{gigachat}:limit:*:waiting") == 3)
+    server.stop()
+    errors = [waiter.result() for waiter in waiting] + [Waiting(limiter).result() for _ in range(3)]
+    for error in errors:
+        assert isinstance(error, SharedStateError)
+        assert str(error).startswith(
+            f"Redis at {server.address}, which holds the slots of all workers, cannot be used ("
+        )
+        assert PASSWORD not in str(error)
+        assert error.__cause__ is error.__context__ is None
+    assert len({id(error) for error in errors}) == 6
+    assert limiter.held == 1  # the request in flight goes on
+
+    server.start()
+    impatient = RedisLimiter(server.url, 1, timeout=0.2)
+    until(lambda: server.client.zcard(HELD) == 1)  # told by the one that holds it
+    with pytest.raises(LimiterTimeoutError):
+        impatient.acquire()
+    slot.release()
+    until(lambda: server.client.zcard(HELD) == 0)
+    with limiter.acquire():
+        assert server.client.zcard(HELD) == 1
+    assert records(caplog) == [("INFO", f"Redis at {server.address} can be used again")]
+
+
+@pytest.mark.anyio
+async def test_a_task_is_told_too(nobody: RedisServer) -> None:
+    limiter = RedisLimiter(nobody.url, 1)
+    with pytest.raises(SharedStateError):
+        await limiter.aacquire()
+    nobody.start()
+    nobody.skip_settling()
+    slot = None
+    while slot is None:
+        with suppress(SharedStateError):  # until it is tried again, which it is four times a second
+            slot = await limiter.aacquire()
+        await anyio.lowlevel.checkpoint()
+    slot.release()
+
+
+def test_each_process_limits_itself(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    options: Any = {"on_outage": "local", "local_limit": {"*": 2}}
+    one, other = RedisLimiter(server.url, 3, **options), RedisLimiter(server.url, 3, **options)
+    before = [one.acquire() for _ in range(3)]
+    waiting = Waiting(other)
+    until(lambda: server.client.zcard("{gigachat}:limit:*:waiting") == 1)
+    server.stop()
+    meanwhile = [waiting.result(), other.acquire()]
+    late = Waiting(other)
+    until(lambda: other.waiting == 1)
+    assert (one.held, other.held) == (3, 2)
+    meanwhile.pop(0).release()
+    meanwhile.append(late.result())
+    late = Waiting(one)  # has more than its local limit already
+    until(lambda: one.waiting == 1)
+    until(lambda: [level for level, _ in records(caplog)] == ["WARNING"] * 2)
+    assert records(caplog)[0][1].startswith(f"Redis at {server.address} cannot be used (")
+    assert records(caplog)[0][1].endswith("; until it can, each process limits itself: *: 2 at a time")
+    assert PASSWORD not in caplog.text
+
+    server.start()
+    until(lambda: [level for level, _ in records(caplog)][2:] == ["INFO"] * 2)
+    until(lambda: server.client.zcard(HELD) == 5)  # what was taken meanwhile counts, too
+    for slot in [*before, *meanwhile][:2]:
+        slot.release()
+    until(lambda: server.client.zcard(HELD) == 3)
+    assert late.outcome is None
+    before[2].release()
+    slot = late.result()
+    assert server.client.zcard(HELD) == 3
+    slot.release()
+
+
+def test_a_restart_without_data_gives_nothing_out_before_all_have_told_what_they_hold(server: RedisServer) -> None:
+    limiter, other = RedisLimiter(server.url, 2), RedisLimiter(server.url, 2)
+    slots = [limiter.acquire(), limiter.acquire()]
+    server.stop()
+    server.start()
+    waiting = Waiting(other)
+    until(lambda: server.client.exists(STATE))
+    epoch, quiet_until = map(int, server.client.hmget(STATE, "epoch", "quiet_until"))
+    assert epoch + 1_000_000 < quiet_until <= epoch + 3_000_000
+    until(lambda: server.client.zcard(HELD) == 2)
+    slots[0].release()
+    slot = waiting.result()
+    seconds, microseconds = server.client.time()
+    assert seconds * 1_000_000 + microseconds >= quiet_until
+    assert server.client.zcard(HELD) == 2
+    slot.release()
+
+
+def test_data_that_are_deleted_under_way(redis_server: RedisServer) -> None:
+    keys = [f"{{deleted}}:limit:*:{name}" for name in ("state", "held")]
+    limiter = RedisLimiter(redis_server.url, 1, namespace="deleted")
+    with limiter.acquire():
+        redis_server.client.delete(*keys)
+        until(lambda: redis_server.client.zcard(keys[1]) == 1)
+        epoch, quiet_until = map(int, redis_server.client.hmget(keys[0], "epoch", "quiet_until"))
+        assert quiet_until == epoch + 3_000_000
+
+
+def test_a_server_that_does_not_tell_its_uptime(redis_server: RedisServer) -> None:
+    client = redis_server.client
+    client.execute_command("ACL", "SETUSER", "worker", "on", f">{PASSWORD}", "~*", "+@all", "-info")
+    url = f"redis://worker:{PASSWORD}@{redis_server.address}"
+    limiter = RedisLimiter(url, 1, timeout=0.1, namespace="secretive")
+    with pytest.raises(LimiterTimeoutError):
+        limiter.acquire()
+    until(lambda: client.exists("{secretive}:limit:*:state"))
+    epoch, quiet_until = map(int, client.hmget("{secretive}:limit:*:state", "epoch", "quiet_until"))
+    assert quiet_until == epoch + 3_000_000
+
+
+def test_slots_that_nobody_gave_back_before_the_lease_was_over(server: RedisServer) -> None:
+    limiter = RedisLimiter(server.url, 1, 1)
+    slot = limiter.acquire()
+    server.stop()
+    until(lambda: limiter._keeper._outage)
+    slot.release()
+    until(lambda: not limiter._keeper.buckets["*"].is_busy and not limiter._keeper._prober.is_alive())
+    limiter._keeper._failed = 0.0  # long ago, so that it is tried again
+    with pytest.raises(SharedStateError):
+        limiter.acquire()
+
+
+def test_after_a_long_time_redis_is_tried_before_anybody_is_on_his_own(server: RedisServer) -> None:
+    limiter = RedisLimiter(server.url, 1, on_outage="local")
+    server.stop()
+    limiter.acquire().release()
+    until(lambda: limiter.held == 0)
+    limiter._keeper._failed = 0.0
+    with limiter.acquire():  # it was tried, and is still away
+        assert limiter._keeper._failed > 0.0
+
+
+def test_a_client_with_an_error_of_its_own(server: RedisServer) -> None:
+    class Broken(redis.Redis):
+        def execute_command(self, *args: Any, **options: Any) -> Any:
+            raise ZeroDivisionError("a bug")
+
+    with Broken.from_url(server.url) as client:
+        limiter = RedisLimiter(client, 1)
+        with pytest.raises(SharedStateError, match=r"cannot be used \(ZeroDivisionError\('a bug'\)\)"):
+            limiter.acquire()
+
+
+def test_the_end_of_a_program_does_not_wait_for_a_redis_that_is_away(server: RedisServer) -> None:
+    limiter = RedisLimiter(server.url, 2)
+    slot = limiter.acquire()
+    keeper = limiter._keeper
+    server.stop()
+    until(lambda: keeper._outage)
+    keeper_module._say_farewell()
+    assert limiter.held == 0
+    slot.release()
+    with pytest.raises(SharedStateError):
+        limiter.acquire()  # as a hook that runs later may
+    keeper_module._say_farewell()
