@@ -11,6 +11,7 @@ import click
 
 from .. import __version__
 from ..errors import ConfigurationError, GigaChatError, InvalidRequestError, MissingCredentialsError
+from ._bulk import bulk
 from ._chat import chat
 from ._emulator import emulator
 from ._models import models
@@ -113,6 +114,7 @@ def program(context: click.Context) -> None:
         context.exit(WRONG_USAGE)
 
 
+program.add_command(bulk)
 program.add_command(chat)
 program.add_command(emulator)
 program.add_command(models)

@@ -1,0 +1,392 @@
+"""What a run knows, whoever does the work: what was taken, what is being asked, what is ready, and why it ends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Generic
+
+from .. import AsyncClient, Client
+from .._config import ClientConfig
+from .._headers import Hidden
+from ..errors import APIStatusError, ConfigurationError, GigaChatError, InvalidRequestError, InvalidRequestTypeError
+from ..types._narrow import is_iterable, is_mapping, is_path
+from ..types.http import RetryInfo, scrub_url
+from ._items import Endpoint, Item, duplicate, endpoint_named, read_item, with_place
+from ._journal import Journal, Record, line_of
+from ._patience import Patience
+from ._progress import BulkProgress, Progress, Reporter, Told, check_progress, reporter_for
+from ._results import BulkResult, ResponseT, is_of_tokens, stands_beside
+
+_RETRIES = 5
+_LOOK = 0.1  # seconds between two looks whether a run is ending, while it waits for a token
+_PER_ACCOUNT = {"GIGACHAT_API_PERS": 1}  # requests at a time that the service answers; else 10
+_USUAL = 10
+_ASKED_AHEAD = 2  # requests being asked or about to be, for each that may be asked at a time
+_TAKEN_AHEAD = 4  # requests taken and not given back, for each that may be asked at a time
+
+
+class StoppedError(Exception):
+    """A retry that nobody wants any more, since the run is ending."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """An item that is to be asked again, since no token could be bought for it.
+
+    Attributes:
+        until: When, on the clock of `time.monotonic`.
+    """
+
+    until: float
+
+
+@dataclass(frozen=True)
+class Options(Generic[ResponseT]):
+    """How a run goes, checked.
+
+    Attributes:
+        endpoint: Where its requests go.
+        concurrency: How many are asked at a time.
+        ordered: Whether results come in the order of the requests.
+        journal: Path of the journal; None for none.
+        retry_errors: Whether items whose error is final are asked again.
+        max_retries: How often a request is sent again that says nothing of it.
+        progress: Who is told how far it is.
+        total: How many requests there are; None where nobody knows.
+        place: Says where a request stands, for messages.
+        sorts_journal: Whether the lines of the journal are sorted when everything is done.
+    """
+
+    endpoint: Endpoint
+    concurrency: int
+    ordered: bool
+    journal: str | os.PathLike[str] | None
+    retry_errors: bool
+    max_retries: int
+    progress: Progress
+    total: int | None
+    place: Callable[[int], str]
+    sorts_journal: bool = False
+
+
+def options_of(
+    requests: object,
+    client: Client | AsyncClient,
+    *,
+    endpoint: Any,
+    concurrency: Any,
+    ordered: Any,
+    journal: Any,
+    retry_errors: Any,
+    max_retries: Any,
+    progress: Any,
+    place: Callable[[int], str] | None,
+) -> Options[Any]:
+    """Check the arguments of a run.
+
+    Args:
+        requests: What is asked.
+        client: The client that is to ask it.
+        endpoint: As of `bulk.map`, and so are the others.
+        concurrency: As above.
+        ordered: As above.
+        journal: As above.
+        retry_errors: As above.
+        max_retries: As above.
+        progress: As above.
+        place: Says where a request stands, for messages; None for its number.
+
+    Raises:
+        InvalidRequestError: One of them makes no sense.
+    """
+    for name, flag in (("ordered", ordered), ("retry_errors", retry_errors)):
+        if not isinstance(flag, bool):
+            raise InvalidRequestTypeError(f"{name}: expected True or False, got {type(flag).__name__}", param=name)
+    if not (journal is None or isinstance(journal, str) or is_path(journal)):
+        raise InvalidRequestTypeError(f"journal: expected a path, got {type(journal).__name__}", param="journal")
+    if journal is not None and os.fspath(journal) == "":
+        raise InvalidRequestError("journal: the path is empty; give None for no journal", param="journal")
+    check_progress(progress)
+    config = config_of(client)
+    length: Any = getattr(requests, "__len__", None)
+    return Options(
+        replace(endpoint_named(endpoint), model=config.model),
+        usual_concurrency(config, client.limiter) if concurrency is None else _count("concurrency", concurrency, 1),
+        ordered,
+        journal,
+        retry_errors,
+        _retries_of(client) if max_retries is None else _count("max_retries", max_retries, 0),
+        progress,
+        None if length is None else length(),
+        (lambda index: f"requests[{index}]") if place is None else place,
+    )
+
+
+# The inside of the client is this package's.
+def config_of(client: Client | AsyncClient) -> ClientConfig:
+    """Return the settings of a client."""
+    return client._session.config  # pyright: ignore[reportPrivateUsage]  # as above
+
+
+def _retries_of(client: Client | AsyncClient) -> int:
+    """Return how often a request is sent again: as the client was told, else more often than a single call."""
+    given, variables = client._arguments, client._environment  # pyright: ignore[reportPrivateUsage]  # as above
+    is_told = given.get("max_retries") is not None or variables.get("max_retries") is not None
+    return config_of(client).retry.max_retries if is_told else _RETRIES
+
+
+def _count(name: str, given: Any, least: int) -> int:
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise InvalidRequestTypeError(f"{name}: expected a whole number, got {type(given).__name__}", param=name)
+    if given < least:
+        raise InvalidRequestError(f"{name}: give {least} or more, not {given}", param=name)
+    return given
+
+
+def check_requests(requests: object, *, takes_async: bool) -> None:
+    """Refuse what are no requests."""
+    is_async = hasattr(requests, "__aiter__")
+    if is_async and not takes_async:
+        text = "requests: an async iterable goes to bulk.amap; bulk.map takes any other one"
+        raise InvalidRequestTypeError(text, param="requests")
+    if isinstance(requests, str | bytes) or is_mapping(requests) or not (is_async or is_iterable(requests)):
+        text = f"requests: expected an iterable of requests, got {type(requests).__name__}"
+        raise InvalidRequestTypeError(text, param="requests")
+
+
+def usual_concurrency(config: ClientConfig, limiter: object) -> int:
+    """Return how many requests are asked at a time where the user does not say: what limiter or scope allow."""
+    limits: Any = getattr(limiter, "limits", None)
+    if is_mapping(limits) and limits:
+        return sum(limits.values())
+    return _PER_ACCOUNT.get(config.auth.scope, _USUAL)
+
+
+class Books(Generic[ResponseT]):
+    """The books of one run.
+
+    Items are taken, finished and given back by one thread or event loop; `outcome_of` and `write` may be called by any.
+
+    Args:
+        options: How the run goes.
+        config: The client's.
+    """
+
+    def __init__(self, options: Options[ResponseT], config: ClientConfig) -> None:
+        self.options = options
+        self.pending = 0
+        self.is_exhausted = False
+        self.is_stopping = False
+        self.error: BaseException | None = None
+        self.progress = BulkProgress(total=options.total)
+        self._token_urls = frozenset(map(scrub_url, (config.auth_url, f"{config.base_url}/token")))
+        self._patience = Patience()
+        self._has_answers = False
+        self._left = 0  # items that were taken and not finished
+        self._is_cut = False
+        self._on_retry = config.on_retry
+        self._taken = 0
+        self._given_back = 0
+        self._first_places: dict[bytes, int] = {}
+        self._ready: dict[int, BulkResult[ResponseT]] = {}
+        self._journal: Journal | None = None
+        self._reporter: Reporter = Told(None)
+
+    def open(self) -> None:
+        """Open the journal, which may wait for a disk, and the bar."""
+        options = self.options
+        if options.journal is not None:
+            self._journal = Journal(options.journal, retry_errors=options.retry_errors)
+            self._has_answers = self._journal.has_answers
+        self._reporter = reporter_for(options.progress)
+
+    def close(self) -> None:
+        """Close the journal and the bar; may wait for a disk. Does nothing twice."""
+        reporter, self._reporter = self._reporter, Told(None)
+        reporter.close()
+        if self._journal is not None:
+            try:
+                if self.options.sorts_journal and self.is_exhausted and self.error is None:
+                    self._journal.sort()
+            finally:
+                self._journal.close()
+
+    # ---- what is taken ----
+
+    @property
+    def can_take(self) -> bool:
+        """Whether one more request may be taken from the source."""
+        options = self.options
+        return (
+            not self.is_exhausted
+            and not self.is_stopping
+            and self.pending < options.concurrency * _ASKED_AHEAD
+            and self._taken - self._given_back < options.concurrency * _TAKEN_AHEAD
+        )
+
+    def take(self, given: Any) -> Item | None:
+        """Take a request of the source; return it where it is to be asked."""
+        index = self._taken
+        self._taken += 1
+        item = read_item(given, index, self.options.endpoint.name, self.options.endpoint.model)
+        del given  # headers in it may hold secrets
+        if isinstance(item, InvalidRequestError):
+            self.end(with_place(item, self.options.place(index)))
+            return None
+        if item.id is not None:
+            first = self._first_places.setdefault(item.key, index)
+            if first != index:
+                place = self.options.place
+                self.end(duplicate(item, (place(first), place(index))))
+                return None
+        found = None if self._journal is None else self._of_journal(self._journal, item)
+        if isinstance(found, GigaChatError):
+            found.message = f"{self.options.place(index)}: {found.message}"
+            self.end(found)
+            return None
+        if found is not None:
+            self._note(found)
+            return None
+        self.pending += 1
+        return item
+
+    def _of_journal(self, journal: Journal, item: Item) -> BulkResult[Any] | GigaChatError | None:
+        record = journal.find(item)
+        if not isinstance(record, Record):
+            return record
+        return journal.result_of(record, item, self.options.endpoint)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Take nothing more; what was taken is asked, and then the error is raised. The first one counts."""
+        self.is_exhausted = True
+        self._is_cut = self._is_cut or error is not None
+        if self.error is None:
+            self.error = error
+
+    def fail(self, error: BaseException) -> None:
+        """End the run because of an error: what is being asked is finished, and nothing is begun."""
+        self.is_stopping = True
+        if self.error is None:
+            self.error = error
+
+    # ---- what is asked ----
+
+    def arguments_of(self, item: Item) -> Hidden:
+        """Return the keywords that an item is asked with."""
+        arguments = Hidden(item.request)
+        if arguments.get("max_retries") is None:
+            arguments["max_retries"] = self.options.max_retries
+        told = arguments.get("on_retry")
+        if told is None or callable(told):
+            own: Callable[[RetryInfo], Any] | None = told or self._on_retry
+
+            def on_retry(info: RetryInfo) -> Any:
+                if self.is_stopping:
+                    raise StoppedError
+                return None if own is None else own(info)
+
+            arguments["on_retry"] = on_retry
+        return arguments
+
+    def outcome_of(
+        self, item: Item, answer: ResponseT | BaseException
+    ) -> BulkResult[ResponseT] | BaseException | Wait | None:
+        """Write down what has become of an item, and return it: its result, or an error that ends the run.
+
+        None stands for an item that was left, and `Wait` for one that is to be asked again.
+
+        Args:
+            item: The item.
+            answer: Its answer, or what was raised.
+        """
+        if isinstance(answer, StoppedError):
+            return None
+        if is_of_tokens(answer, self._token_urls):
+            until = self._patience.pause_after(answer, time.monotonic())
+            return answer if until is None else Wait(until)
+        if isinstance(answer, BaseException) and not stands_beside(
+            answer, self._token_urls, has_answers=self._has_answers
+        ):
+            return answer
+        if isinstance(answer, GigaChatError):
+            answer = answer.with_traceback(None)  # its frames hold the request, and whoever keeps results keeps them
+        if self._journal is not None:
+            try:
+                self._journal.write(line_of(item, answer))
+            except (OSError, GigaChatError) as error:
+                return error
+        if isinstance(answer, APIStatusError) or not isinstance(answer, Exception):
+            self._patience.has_token()
+        request = dict(item.request)
+        if isinstance(answer, Exception):
+            return BulkResult[ResponseT](item.index, request, None, answer, item.id)
+        self._has_answers = True
+        return BulkResult(item.index, request, answer, None, item.id)
+
+    def pause(self, wait: Wait) -> float:
+        """Return the seconds that an item waits yet, or until the next look; 0 for no longer."""
+        left = 0.0 if self.is_stopping else wait.until - time.monotonic()
+        return min(max(left, 0.0), _LOOK)
+
+    def finish(self, outcome: BulkResult[ResponseT] | BaseException | None) -> None:
+        """Take note of what has become of an item that was being asked."""
+        self.pending -= 1
+        if isinstance(outcome, BulkResult):
+            self._note(outcome)
+            return
+        self._left += 1
+        if outcome is not None:
+            self.fail(outcome)
+
+    def _note(self, result: BulkResult[ResponseT]) -> None:
+        self._ready[result.index] = result
+        before = self.progress
+        self.progress = BulkProgress(
+            before.done + 1,
+            before.failed + (result.error is not None),
+            before.from_journal + result.from_journal,
+            before.total,
+        )
+        try:
+            self._reporter.tell(self.progress)
+        except Exception as error:  # a function of the user's
+            self.fail(error)
+
+    # ---- what is given back ----
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a result to give back: the next one, or any."""
+        if not self._ready or not self.options.ordered or self._given_back in self._ready:
+            return bool(self._ready)
+        return self.is_stopping and self.pending == 0  # nothing comes any more to stand before them
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is going to become ready any more."""
+        return self.pending == 0 and (self.is_exhausted or self.is_stopping)
+
+    @property
+    def closed_error(self) -> ConfigurationError | None:
+        """Why a closed run gives nothing more; None where it has given everything."""
+        if self.is_exhausted and not (self.pending or self._left or self._ready or self._is_cut):
+            return None
+        more = "" if self.options.journal is None else "; with its journal it goes on where this one was"
+        return ConfigurationError(f"this run was closed before its end; begin another one{more}")
+
+    @property
+    def written(self) -> int:
+        """How many requests are finished, those included that an earlier run has written and this one has not read."""
+        return self.progress.done if self._journal is None else self._journal.count
+
+    def give_back(self) -> BulkResult[ResponseT]:
+        """Return the result that is ready."""
+        ready = self._ready
+        index = next(iter(ready))
+        if self.options.ordered:
+            index = self._given_back if self._given_back in ready else min(ready)
+        self._given_back += 1
+        return ready.pop(index)

@@ -1,0 +1,292 @@
+"""Bulk work by tasks of asyncio or trio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from contextvars import Context, copy_context
+from types import TracebackType
+from typing import Any, Generic
+
+import anyio
+import anyio.lowlevel
+import sniffio
+from typing_extensions import Self
+
+from .. import AsyncClient
+from .._concurrency import async_in_thread, async_sleep
+from .._lifetimes import async_when_dropped
+from ._books import Books, Options, Wait, config_of
+from ._items import Item, refusal_of
+from ._progress import BulkProgress
+from ._results import BulkResult, ResponseT
+
+
+class Bell:
+    """Something that happens again and again, and that tasks of one loop wait for."""
+
+    def __init__(self) -> None:
+        self._event: anyio.Event | None = None
+
+    def ring(self) -> None:
+        """Wake all who wait."""
+        event, self._event = self._event, None
+        if event is not None:
+            event.set()
+
+    async def wait(self) -> None:
+        """Wait for the next ring."""
+        event = self._event = self._event or anyio.Event()
+        await event.wait()
+
+
+def spawn(work: Callable[[], Awaitable[None]], context: Context, tasks: set[Any]) -> None:
+    """Begin a task that belongs to the event loop and to no task group; it must not raise.
+
+    Args:
+        work: What it does.
+        context: Its context variables.
+        tasks: Where an asyncio task is kept while it runs: its loop holds it weakly.
+    """
+    if sniffio.current_async_library() == "trio":
+        import trio
+
+        trio.lowlevel.spawn_system_task(work, context=context)
+        return
+    task = context.run(asyncio.ensure_future, work())
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+class Gang(Generic[ResponseT]):
+    """The tasks of a run, and what they share; it knows nothing of the run, which may be dropped (internal)."""
+
+    def __init__(self, client: AsyncClient, options: Options[ResponseT]) -> None:
+        self.books = Books(options, config_of(client))
+        self.news = Bell()  # something is ready, or over
+        self.room = Bell()  # something was asked, or given back
+        self._call = options.endpoint.method_of(client)
+        self._most = options.concurrency
+        self._context = copy_context()
+        self._backlog: deque[Item] = deque()
+        self._workers = 0
+        self._running = 0
+        self._scopes: set[anyio.CancelScope] = set()
+        self._tasks: set[Any] = set()
+        self._is_lost = False
+        self.is_closed = False
+
+    async def begin(self, requests: Any) -> None:
+        """Open the journal, and begin to take requests."""
+        await async_in_thread(self.books.open)
+        self._start(lambda: self._feed(requests))
+
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._running += 1
+
+        async def run() -> None:
+            try:
+                with anyio.CancelScope() as scope:
+                    self._scopes.add(scope)
+                    try:
+                        if not self.is_closed:
+                            await work()
+                    finally:
+                        self._scopes.discard(scope)
+            except BaseException:  # the loop itself is ending, and nobody may be there to close what is open
+                self._is_lost = self.is_closed = self.books.is_stopping = True
+                raise
+            finally:
+                self._running -= 1
+                self.news.ring()
+                if self._is_lost and not self._running:
+                    self.books.close()
+
+        spawn(run, self._context.copy(), self._tasks)
+
+    async def _feed(self, requests: Any) -> None:
+        """Take requests while there is room for them."""
+        books = self.books
+        source: Any = None
+        try:
+            source = aiter(requests) if hasattr(requests, "__aiter__") else _asynchronous(requests)
+            while not (books.is_stopping or books.is_exhausted):
+                if not books.can_take:
+                    await self.room.wait()
+                    continue
+                item = books.take(await anext(source))
+                if item is not None:
+                    self._submit(item)
+                self.news.ring()
+        except StopAsyncIteration:
+            books.end()
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # of the source
+            books.end(error)
+        finally:
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                with anyio.CancelScope(shield=True):
+                    await _quietly(close, books)
+
+    def _submit(self, item: Item) -> None:
+        self._backlog.append(item)
+        if self._workers < self._most:
+            self._workers += 1
+            self._start(self._work)
+
+    async def _work(self) -> None:
+        """Ask what is to be asked, until there is nothing left."""
+        books = self.books
+        try:
+            while self._backlog:
+                item = self._backlog.popleft()
+                outcome = None if books.is_stopping else await self._ask(item)
+                while isinstance(outcome, Wait):
+                    outcome = await self._ask_later(item, outcome)
+                books.finish(outcome)
+                del outcome  # the next item may be long in coming
+                self.news.ring()
+                self.room.ring()
+        finally:
+            self._workers -= 1
+
+    async def _ask_later(self, item: Item, wait: Wait) -> BulkResult[ResponseT] | BaseException | Wait | None:
+        while (seconds := self.books.pause(wait)) > 0:
+            await async_sleep(seconds)
+        return None if self.books.is_stopping else await self._ask(item)
+
+    async def _ask(self, item: Item) -> BulkResult[ResponseT] | BaseException | Wait | None:
+        answer: Any = refusal_of(item)
+        if answer is None:
+            arguments = self.books.arguments_of(item)
+            try:
+                answer = await self._call(**arguments)
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:
+                answer = error
+        try:
+            return self.books.outcome_of(item, answer)
+        finally:
+            del answer  # an error whose traceback has this frame in it would be a ring
+
+    async def aclose(self) -> None:
+        """Cancel what is being asked, wait for its end, and close the journal; does nothing twice."""
+        self.is_closed = True
+        self.books.is_stopping = True
+        for scope in list(self._scopes):
+            scope.cancel()
+        try:
+            with anyio.CancelScope(shield=True):
+                while self._running:
+                    await self.news.wait()
+                await async_in_thread(self.books.close)
+        except BaseException:  # the loop itself is ending
+            self.books.close()
+            raise
+
+
+async def _asynchronous(requests: Iterable[Any]) -> AsyncIterator[Any]:
+    for request in requests:
+        await anyio.lowlevel.checkpoint()
+        yield request
+
+
+async def _quietly(close: Callable[[], Awaitable[None]], books: Books[Any]) -> None:
+    try:
+        await close()
+    except Exception as error:  # of the user's generator
+        books.fail(error)
+
+
+class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
+    """The results of `bulk.amap`, as they come; an async iterator and an async context manager.
+
+    Leaving its `async with` block, or `aclose()`, cancels the requests in flight: the journal does not have them, and
+    the next run asks them again. A run that is dropped does the same.
+
+    Example:
+        >>> async with bulk.amap(client, requests, "out.jsonl") as results:
+        ...     async for result in results:
+        ...         print(result.index, result.error or result.response.choices[0].message.content)
+    """
+
+    def __init__(
+        self, client: AsyncClient, requests: Iterable[Any] | AsyncIterable[Any], options: Options[ResponseT]
+    ) -> None:
+        self._gang = Gang(client, options)
+        self._requests: Any = requests
+        self._watch: Any = None
+        self._has_begun = False
+
+    @property
+    def progress(self) -> BulkProgress:
+        """How far the run is."""
+        return self._gang.books.progress
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> BulkResult[ResponseT]:
+        """Return the next result.
+
+        Raises:
+            JournalError: The journal cannot be used, or belongs to other requests.
+            InvalidRequestError: What was taken is no request, or its id is another one's; those before it are finished.
+            GigaChatError: The account is the trouble, and not a request; see `bulk.map`.
+            OSError: The journal cannot be written.
+            ConfigurationError: The run was closed before its end.
+        """
+        gang, books = self._gang, self._gang.books
+        if not gang.is_closed:
+            if not self._has_begun:
+                await self._begin()
+            await anyio.lowlevel.checkpoint()
+            while not (books.is_ready or books.is_over):
+                await gang.news.wait()
+            if books.is_ready:
+                result = books.give_back()
+                gang.room.ring()
+                return result
+            await self.aclose()
+            error, books.error = books.error, None
+            if error is not None:
+                try:
+                    raise error
+                finally:
+                    del error
+        closed = books.closed_error
+        if closed is not None:
+            raise closed
+        raise StopAsyncIteration
+
+    async def _begin(self) -> None:
+        self._has_begun = True
+        self._watch = async_when_dropped(self, self._gang.aclose)
+        requests, self._requests = self._requests, None
+        try:
+            await self._gang.begin(requests)
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Cancel the requests in flight, wait for their end, and close the journal. Does nothing twice."""
+        self._gang.is_closed = True
+        if self._has_begun:
+            self._watch.detach()
+            await self._gang.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.progress}>"

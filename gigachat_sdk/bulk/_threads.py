@@ -1,0 +1,225 @@
+"""Bulk work by threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextvars import copy_context
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, Generic
+
+from typing_extensions import Self
+
+from .. import Client
+from .._concurrency import sleep
+from .._lifetimes import when_dropped
+from ._books import Books, Options, Wait, config_of
+from ._items import Item, refusal_of
+from ._progress import BulkProgress
+from ._results import BulkResult, ResponseT
+
+_TICK = 1.0  # seconds; on Windows Ctrl-C does not end a longer wait
+
+
+class Crew(Generic[ResponseT]):
+    """The threads of a run, and what they share; it knows nothing of the run, which may be dropped (internal)."""
+
+    def __init__(self, client: Client, options: Options[ResponseT]) -> None:
+        self.books = Books(options, config_of(client))
+        self._call = options.endpoint.method_of(client)
+        self._most = options.concurrency
+        self._context = copy_context()
+        self._inbox: SimpleQueue[Item | None] = SimpleQueue()
+        self._outbox: SimpleQueue[BulkResult[ResponseT] | BaseException | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def submit(self, item: Item) -> None:
+        """Have an item asked."""
+        self._inbox.put(item)
+        if len(self._threads) < min(self.books.pending, self._most):
+            run = self._context.copy().run
+            thread = threading.Thread(target=run, args=(self._work,), daemon=True, name="gigachat-sdk bulk")
+            thread.start()
+            self._threads.append(thread)
+
+    def _work(self) -> None:
+        while (item := self._inbox.get()) is not None:
+            outcome = None if self.books.is_stopping else self._ask(item)
+            while isinstance(outcome, Wait):
+                outcome = self._ask_later(item, outcome)
+            self._outbox.put(outcome)
+            del outcome  # the next item may be long in coming
+        self._inbox.put(None)  # for the next one
+
+    def _ask_later(self, item: Item, wait: Wait) -> BulkResult[ResponseT] | BaseException | Wait | None:
+        while (seconds := self.books.pause(wait)) > 0:
+            sleep(seconds)
+        return None if self.books.is_stopping else self._ask(item)
+
+    def _ask(self, item: Item) -> BulkResult[ResponseT] | BaseException | Wait | None:
+        answer: Any = refusal_of(item)
+        if answer is None:
+            arguments = self.books.arguments_of(item)
+            try:
+                answer = self._call(**arguments)
+            except BaseException as error:
+                answer = error
+        try:
+            outcome = self.books.outcome_of(item, answer)
+        finally:
+            del answer  # an error whose traceback has this frame in it would be a ring
+        if isinstance(outcome, BaseException):
+            self.books.is_stopping = True  # at once, so that the others begin nothing more
+        return outcome
+
+    def receive(self, *, wait: bool) -> bool:
+        """Take note of what the threads have done; say whether there was anything."""
+        try:
+            self.books.finish(self._outbox.get(wait, _TICK))
+        except Empty:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Wait for what is being asked, and end; does nothing twice."""
+        self.books.is_stopping = True
+        self._inbox.put(None)
+        try:
+            for thread in self._threads:
+                while thread.is_alive():
+                    thread.join(_TICK)
+        except BaseException:  # Ctrl-C: whoever wants to end is not kept, and the rest is closed when it can be
+            threading.Thread(target=self.close, daemon=True).start()
+            raise
+        self.books.close()
+
+
+class BulkRun(Iterator[BulkResult[ResponseT]]):
+    """The results of `bulk.map`, as they come; an iterator and a context manager.
+
+    Leaving its `with` block, or `close()`, waits for the requests in flight (their answers still go to the journal) and
+    begins no other. A run that is dropped does the same in the background.
+
+    Example:
+        >>> with bulk.map(client, requests, "out.jsonl") as results:
+        ...     for result in results:
+        ...         print(result.index, result.error or result.response.choices[0].message.content)
+    """
+
+    def __init__(self, client: Client, requests: Iterable[Any], options: Options[ResponseT]) -> None:
+        self._crew = Crew(client, options)
+        self._requests = requests
+        self._source: Iterator[Any] | None = None
+        self._watch: Any = None
+        self._is_closed = False
+        self._turn = threading.Lock()
+
+    @property
+    def progress(self) -> BulkProgress:
+        """How far the run is."""
+        return self._crew.books.progress
+
+    @property
+    def written(self) -> int:
+        """How many requests the journal has (internal)."""
+        return self._crew.books.written
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> BulkResult[ResponseT]:
+        """Return the next result.
+
+        Raises:
+            JournalError: The journal cannot be used, or belongs to other requests.
+            InvalidRequestError: What was taken is no request, or its id is another one's; those before it are finished.
+            GigaChatError: The account is the trouble, and not a request; see `bulk.map`.
+            OSError: The journal cannot be written.
+            ConfigurationError: The run was closed before its end.
+        """
+        with self._turn:
+            if not self._is_closed:
+                source = self._begin() if self._source is None else self._source
+                result = self._next(source)
+                if result is not None:
+                    return result
+                self._close()
+                error, self._crew.books.error = self._crew.books.error, None
+                if error is not None:
+                    try:
+                        raise error
+                    finally:
+                        del error
+            closed = self._crew.books.closed_error
+            if closed is not None:
+                raise closed
+            raise StopIteration
+
+    def _begin(self) -> Iterator[Any]:
+        self._watch = when_dropped(self, self._crew.close)
+        try:
+            self._crew.books.open()
+            self._source = iter(self._requests)
+        except BaseException:
+            self._close()
+            raise
+        return self._source
+
+    def _next(self, source: Iterator[Any]) -> BulkResult[ResponseT] | None:
+        """Return the next result; None where there is none any more."""
+        crew, books = self._crew, self._crew.books
+        has_taken = False
+        while not books.is_over or books.is_ready:
+            while crew.receive(wait=False):
+                pass
+            # One is taken for each that is given back, so that a slow source keeps no result waiting for long.
+            if books.can_take and not (books.is_ready and has_taken):
+                self._take(source)
+                has_taken = True
+            elif books.is_ready:
+                return books.give_back()
+            elif books.pending:
+                crew.receive(wait=True)
+        return None
+
+    def _take(self, source: Iterator[Any]) -> None:
+        books = self._crew.books
+        try:
+            item = books.take(next(source))
+        except StopIteration:
+            books.end()
+        except BaseException as error:  # of the source
+            books.end(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            if item is not None:
+                self._crew.submit(item)
+
+    def close(self) -> None:
+        """Wait for the requests in flight, begin no other, and close the journal. Does nothing twice."""
+        self._close()
+        if self._turn.acquire(blocking=False):  # else whoever takes the results counts what was finished
+            try:
+                while self._crew.receive(wait=False):
+                    pass
+            finally:
+                self._turn.release()
+
+    def _close(self) -> None:
+        self._is_closed = True
+        if self._watch is not None:
+            self._watch.detach()
+            self._crew.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.progress}>"

@@ -1,0 +1,122 @@
+"""An emulator, and the three ways to do bulk work behind one face."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import gigachat_sdk._async.auth
+import gigachat_sdk._sync.auth
+from gigachat_sdk import MemoryTokenStore, bulk
+from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
+
+CHAT = "/v1/chat/completions"
+
+
+def asking(text: str, **more: Any) -> dict[str, Any]:
+    """A request."""
+    return {"messages": [{"role": "user", "content": text}], **more}
+
+
+def numbered(count: int) -> list[dict[str, Any]]:
+    """Some requests."""
+    return [asking(str(number)) for number in range(count)]
+
+
+def texts(results: list[bulk.BulkResult[Any]]) -> list[str]:
+    """What was answered."""
+    return [result.unwrap().choices[0].message.content.removeprefix("Вы написали: ") for result in results]
+
+
+def asked(emulator: Emulator) -> list[str]:
+    """What the emulator was asked, in this order."""
+    return [request.json()["messages"][-1]["content"] for request in emulator.requests_to(CHAT)]
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a journal; only LF ends one."""
+    content = path.read_bytes()
+    assert content == b"" or content.endswith(b"\n")
+    return [json.loads(line) for line in content.split(b"\n")[:-1]]
+
+
+def refusing(emulator: Emulator, replies: dict[str, Reply]) -> None:
+    """Answer some texts with errors, as long as they stand in `replies`."""
+
+    def handler(request: RecordedRequest) -> Reply | None:
+        return replies.get(request.json()["messages"][-1]["content"])
+
+    emulator.on(CHAT, handler)
+
+
+class Engine:
+    """Threads, or tasks of an event loop."""
+
+    def __init__(self, kind: str, emulator: Emulator) -> None:
+        self.kind = kind
+        self._emulator = emulator
+
+    def run(
+        self, requests: Any, *args: Any, settings: dict[str, Any] | None = None, **options: Any
+    ) -> tuple[list[bulk.BulkResult[Any]], BaseException | None]:
+        """Do bulk work; return the results, and the error that ended it."""
+        results: list[bulk.BulkResult[Any]] = []
+        given = {"max_retries": 0, **options}
+
+        def work() -> None:
+            with self._emulator.client(**settings or {}) as client, bulk.map(client, requests, *args, **given) as run:
+                results.extend(run)
+                assert list(run) == []
+
+        async def amain() -> None:
+            async with (
+                self._emulator.async_client(**settings or {}) as client,
+                bulk.amap(client, requests, *args, **given) as run,
+            ):
+                async for result in run:
+                    results.append(result)  # noqa: PERF401  # those before an error count too
+                assert [result async for result in run] == []
+
+        try:
+            if self.kind == "threads":
+                work()
+            else:
+                anyio.run(amain, backend=self.kind)
+        except Exception as error:
+            return results, error
+        return results, None
+
+    def results(self, requests: Any, *args: Any, **options: Any) -> list[bulk.BulkResult[Any]]:
+        """Do bulk work that nothing ends before its end."""
+        results, error = self.run(requests, *args, **options)
+        if error is not None:
+            raise error
+        return results
+
+
+@pytest.fixture(autouse=True)
+def _process_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryTokenStore()
+    for module in (gigachat_sdk._async.auth, gigachat_sdk._sync.auth):
+        monkeypatch.setattr(module, "process_store", store)
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture(params=["threads", "asyncio", "trio"])
+def engine(request: pytest.FixtureRequest, emulator: Emulator) -> Engine:
+    return Engine(request.param, emulator)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "out.jsonl"

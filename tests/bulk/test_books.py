@@ -1,0 +1,163 @@
+"""The arguments of a run, and its books without threads or tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gigachat_sdk import (
+    InvalidRequestError,
+    LocalLimiter,
+)
+from gigachat_sdk._config import AuthConfig, ClientConfig
+from gigachat_sdk._tls import TLSConfig
+from gigachat_sdk.bulk import BulkProgress
+from gigachat_sdk.bulk._books import Books, StoppedError, options_of, usual_concurrency
+from gigachat_sdk.bulk._items import Item
+from gigachat_sdk.errors import InvalidRequestTypeError
+from gigachat_sdk.testing import Emulator
+
+from .conftest import CHAT, Engine, asking, lines, numbered
+
+# ---- arguments ----
+
+
+def config(scope: str = "GIGACHAT_API_PERS") -> ClientConfig:
+    return ClientConfig(auth=AuthConfig(scope=scope), tls=TLSConfig())
+
+
+@pytest.mark.parametrize(
+    ("scope", "limiter", "expected"),
+    [
+        ("GIGACHAT_API_PERS", None, 1),
+        ("GIGACHAT_API_B2B", None, 10),
+        ("GIGACHAT_API_CORP", None, 10),
+        ("GIGACHAT_API_PERS", LocalLimiter(7), 7),
+        ("GIGACHAT_API_CORP", LocalLimiter({"GigaChat-2-Max": 2, "*": 4}), 6),
+        ("GIGACHAT_API_CORP", SimpleNamespace(), 10),
+        ("GIGACHAT_API_CORP", SimpleNamespace(limits={}), 10),
+        ("GIGACHAT_API_CORP", SimpleNamespace(limits=5), 10),
+    ],
+)
+def test_how_many_at_a_time(scope: str, limiter: Any, expected: int) -> None:
+    assert usual_concurrency(config(scope), limiter) == expected
+
+
+@pytest.mark.parametrize(("settings", "most"), [({"max_concurrency": 2}, 2), ({}, 1)])
+def test_the_limiter_of_the_client_counts(
+    engine: Engine, emulator: Emulator, settings: dict[str, Any], most: int
+) -> None:
+    emulator.on(CHAT, lambda request: None)
+    engine.results(numbered(20), settings=settings)
+    assert emulator.max_in_flight <= most
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"concurrency": 0}, "concurrency: give 1 or more, not 0"),
+        ({"concurrency": 1.5}, "concurrency: expected a whole number, got float"),
+        ({"concurrency": True}, "concurrency: expected a whole number, got bool"),
+        ({"max_retries": -1}, "max_retries: give 0 or more, not -1"),
+        ({"ordered": 1}, "ordered: expected True or False, got int"),
+        ({"retry_errors": None}, "retry_errors: expected True or False, got NoneType"),
+        ({"journal": 5}, "journal: expected a path, got int"),
+        ({"journal": b"x"}, "journal: expected a path, got bytes"),
+        ({"progress": 5}, "progress: expected True, False, None or a function, got int"),
+        ({"endpoint": "chat"}, "endpoint: 'chat' is none for bulk work; did you mean 'chat.completions.create'?"),
+    ],
+)
+def test_arguments_that_make_no_sense(engine: Engine, emulator: Emulator, options: Any, message: str) -> None:
+    results, error = engine.run([], **options)
+    assert isinstance(error, InvalidRequestError)
+    assert (results, error.message, error.param) == ([], message, next(iter(options)))
+
+
+@pytest.mark.parametrize("requests", ["text", b"bytes", {"messages": []}, 5, None])
+def test_what_are_no_requests(engine: Engine, requests: Any) -> None:
+    _, error = engine.run(requests)
+    assert isinstance(error, InvalidRequestTypeError)
+    assert str(error) == f"requests: expected an iterable of requests, got {type(requests).__name__}"
+
+
+def test_the_order_of_the_arguments(engine: Engine, journal: Path) -> None:
+    told: list[BulkProgress] = []
+    engine.results(numbered(3), journal, False, 2, told.append)
+    assert (len(lines(journal)), len(told)) == (3, 3)
+
+
+def test_retries_are_five_at_least() -> None:
+    chosen = {
+        count: options_of(
+            [],
+            ClientConfig(auth=AuthConfig(), tls=TLSConfig(), retry=config().retry.__class__(max_retries=count)),
+            None,
+            endpoint="tokens.count",
+            concurrency=None,
+            ordered=True,
+            journal=None,
+            retry_errors=False,
+            max_retries=None,
+            progress=None,
+            place=None,
+        ).max_retries
+        for count in (0, 2, 9)
+    }
+    assert chosen == {0: 5, 2: 5, 9: 9}
+
+
+# ---- the end of a run that others have ended ----
+
+
+@pytest.fixture
+def books() -> Books[Any]:
+    options = options_of(
+        [],
+        config(),
+        None,
+        endpoint="chat.completions.create",
+        concurrency=2,
+        ordered=True,
+        journal=None,
+        retry_errors=False,
+        max_retries=None,
+        progress=None,
+        place=None,
+    )
+    return Books(options, config())
+
+
+def test_no_more_is_about_to_be_asked_than_is_needed(books: Books[Any]) -> None:
+    taken = 0
+    while books.can_take:
+        books.take(asking(str(taken)))
+        taken += 1
+    assert taken == books.pending == 2 * 2
+    books.finish(None)
+    assert books.can_take
+
+
+def test_the_first_error_counts(books: Books[Any]) -> None:
+    for item in (5, {"id": ""}):
+        books.take(item)
+    assert str(books.error) == "requests[0]: expected a dict of keywords, got int"
+    assert (books.is_over, books.can_take, books.is_stopping) == (True, False, False)
+
+
+def test_a_run_that_ends_retries_nothing_more(books: Books[Any]) -> None:
+    item = books.take(asking("Раз"))
+    assert isinstance(item, Item)
+    on_retry: Callable[[Any], Any] = books.arguments_of(item)["on_retry"]
+    assert on_retry(None) is None
+    books.fail(LookupError("first"))
+    books.fail(LookupError("second"))
+    with pytest.raises(StoppedError):
+        on_retry(None)
+    assert not books.is_over
+    outcome = books.outcome_of(item, StoppedError())
+    books.finish(outcome)
+    assert (outcome, books.is_over, books.is_ready, str(books.error)) == (None, True, False, "first")

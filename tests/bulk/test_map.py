@@ -1,0 +1,282 @@
+"""What is particular to threads: closing, dropping, Ctrl-C, a source that is slow."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gigachat_sdk import bulk
+from gigachat_sdk.bulk import _threads
+from gigachat_sdk.errors import InvalidRequestTypeError
+from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
+
+from .conftest import CHAT, asked, asking, lines, texts
+
+
+class Gate:
+    """Holds requests back at the service, until it is opened."""
+
+    def __init__(self, emulator: Emulator, *held: str) -> None:
+        self._held = set(held)
+        self.came = threading.Semaphore(0)
+        self.delay = 0.3
+        emulator.on(CHAT, self)
+
+    def __call__(self, request: RecordedRequest) -> Reply | None:
+        if request.json()["messages"][0]["content"] not in self._held:
+            return None
+        self.came.release()
+        return late(self.delay)
+
+
+def late(delay: float) -> Reply:
+    """An answer that takes its time."""
+    message = {"role": "assistant", "content": "late"}
+    whole = {
+        "choices": [{"message": message, "index": 0, "finish_reason": "stop"}],
+        "created": 1,
+        "model": "GigaChat",
+        "object": "chat.completion",
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, "precached_prompt_tokens": 0},
+    }
+    return Reply(json=whole, delay=delay)
+
+
+def workers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "gigachat-sdk bulk"]
+
+
+def closing() -> list[threading.Thread]:
+    """The threads that close what was left."""
+    return [thread for thread in threading.enumerate() if "close" in thread.name]
+
+
+def gone(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+@contextmanager
+def consumed(run: bulk.BulkRun[Any]) -> Iterator[None]:
+    """Take the results of a run in another thread."""
+    thread = threading.Thread(target=lambda: list(run), daemon=True)
+    thread.start()
+    yield
+    gone([thread])
+
+
+def test_closing_waits_for_what_is_in_flight(emulator: Emulator, journal: Path) -> None:
+    gate = Gate(emulator, "1", "2")
+    with emulator.client() as client:
+        run = bulk.map(client, (asking(str(number)) for number in range(99)), journal, concurrency=2)
+        with consumed(run):
+            assert gate.came.acquire(timeout=30)
+            assert gate.came.acquire(timeout=30)
+            run.close()
+            assert workers() == []
+        run.close()
+        assert sorted(line["index"] for line in lines(journal))[:3] == [0, 1, 2]
+        assert sorted(map(int, asked(emulator))) == list(range(len(lines(journal))))
+        assert len(lines(journal)) < 99
+        assert list(run) == []
+        assert repr(run).startswith("<BulkRun: ")
+
+
+def test_a_run_that_was_never_begun_has_nothing_to_close(emulator: Emulator, journal: Path) -> None:
+    with emulator.client() as client, bulk.map(client, [asking("Раз")], journal) as run:
+        assert iter(run) is run
+    assert list(run) == []
+    assert not journal.exists()
+
+
+def test_a_run_that_is_dropped_ends_by_itself(emulator: Emulator, journal: Path) -> None:
+    gate = Gate(emulator, *map(str, range(2, 99)))
+    with emulator.client() as client:
+        requests = (asking(str(number)) for number in range(99))
+        for result in bulk.map(client, requests, journal, concurrency=2):
+            if result.index == 4:
+                threads = workers()
+                break
+        assert gate.came.acquire(timeout=30)
+        gc.collect()
+        gone(threads)
+        gone(closing())
+        assert not journal.with_name(f".{journal.name}.lock").exists()
+        assert sorted(map(int, asked(emulator))) == sorted(line["index"] for line in lines(journal))
+        assert 5 <= len(lines(journal)) < 99
+
+
+def test_threads_are_begun_as_they_are_needed(emulator: Emulator) -> None:
+    with emulator.client() as client, bulk.map(client, [asking("0"), asking("1")], concurrency=50) as run:
+        assert next(run).index == 0
+        assert len(workers()) <= 2
+    assert workers() == []
+
+
+def test_a_slow_source_keeps_no_result_waiting_for_long(emulator: Emulator) -> None:
+    taken: list[int] = []
+
+    def source() -> Iterator[Any]:
+        for number in range(100):
+            if number:  # what was taken before is answered by now
+                assert answered.acquire(timeout=30)
+            taken.append(number)
+            yield asking(str(number))
+
+    answered = threading.Semaphore(0)
+    with emulator.client(middleware=[releasing(answered)]) as client, bulk.map(client, source(), concurrency=8) as run:
+        for result in run:
+            assert len(taken) <= result.index + 3
+
+
+def releasing(answered: threading.Semaphore) -> Any:
+    def middleware(request: Any, send: Any) -> Any:
+        response = send(request)
+        answered.release()
+        return response
+
+    return middleware
+
+
+def test_waiting_looks_up_now_and_then(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_threads, "_TICK", 0.01)
+    Gate(emulator, "0")
+    with emulator.client() as client, bulk.map(client, [asking("0"), asking("1")]) as run:
+        assert texts(list(run)) == ["late", "1"]
+    Gate(emulator, "1")
+    with emulator.client() as client, bulk.map(client, [asking("0"), asking("1")], concurrency=2, ordered=False) as run:
+        next(run)
+    assert workers() == []
+
+
+def test_ctrl_c_in_the_source(emulator: Emulator, journal: Path) -> None:
+    def source() -> Iterator[Any]:
+        yield asking("0")
+        raise KeyboardInterrupt
+
+    with emulator.client() as client:
+        with pytest.raises(KeyboardInterrupt), bulk.map(client, source(), journal) as run:
+            list(run)
+        assert [line["index"] for line in lines(journal)] in ([], [0])
+        assert workers() == []
+
+
+def test_ctrl_c_while_it_closes_leaves_what_is_in_flight(
+    emulator: Emulator, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(emulator, "1")
+    with emulator.client() as client:
+        run = bulk.map(client, [asking("0"), asking("1")], journal, concurrency=1)
+        main = threading.current_thread()
+        real = threading.Thread.join
+
+        def join(thread: threading.Thread, timeout: float | None = None) -> None:
+            if threading.current_thread() is main:
+                raise KeyboardInterrupt
+            real(thread, timeout)
+
+        with consumed(run):
+            assert gate.came.acquire(timeout=30)
+            threads = workers()
+            monkeypatch.setattr(threading.Thread, "join", join)
+            with pytest.raises(KeyboardInterrupt):
+                run.close()
+            monkeypatch.undo()
+        gone(threads)
+        gone(closing())
+        assert [line["index"] for line in lines(journal)] == [0, 1]
+        assert not journal.with_name(f".{journal.name}.lock").exists()
+
+
+def test_requests_that_cannot_be_begun(emulator: Emulator, journal: Path) -> None:
+    class Broken(list[Any]):
+        def __iter__(self) -> Any:
+            raise LookupError("no cursor")
+
+    with emulator.client() as client:
+        run = bulk.map(client, Broken(), journal)
+        with pytest.raises(LookupError):
+            next(run)
+        assert list(run) == []
+        assert list(bulk.map(client, [], journal)) == []
+
+
+def test_the_kind_of_client(emulator: Emulator) -> None:
+    client: Any = emulator.async_client()
+    with pytest.raises(
+        InvalidRequestTypeError, match=r"client: bulk\.map takes a Client, got AsyncClient; see bulk\.amap"
+    ):
+        bulk.map(client, [])
+
+    class Source:
+        async def __aiter__(self) -> Any:
+            yield asking("0")
+
+    requests: Any = Source()
+    with (
+        emulator.client() as own,
+        pytest.raises(InvalidRequestTypeError, match=r"an async iterable goes to bulk\.amap"),
+    ):
+        bulk.map(own, requests)
+
+
+EXIT = """
+import sys
+from gigachat_sdk import Client, bulk
+client = Client()
+requests = ({"messages": [{"role": "user", "content": str(i)}]} for i in range(99))
+run = bulk.map(client, requests, sys.argv[1], concurrency=3)
+print(next(run).index, flush=True)
+if sys.argv[2] == "wait":
+    for result in run:
+        pass
+"""
+
+
+def process(emulator: Emulator, journal: Path, what: str) -> subprocess.Popen[str]:
+    settings = {
+        "GIGACHAT_BASE_URL": emulator.base_url,
+        "GIGACHAT_AUTH_URL": emulator.auth_url,
+        "GIGACHAT_CREDENTIALS": emulator.credentials,
+    }
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{EXIT}"
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code, str(journal), what],
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def test_a_program_ends_though_a_request_is_in_flight(emulator: Emulator, journal: Path) -> None:
+    gate = Gate(emulator, "1")
+    gate.delay = 60
+    with process(emulator, journal, "exit") as child:
+        output, errors = child.communicate(timeout=30)
+    assert (child.returncode, output, errors) == (0, "0\n", "")
+
+
+def test_ctrl_c_ends_a_program(emulator: Emulator, journal: Path) -> None:
+    gate = Gate(emulator, "1")
+    gate.delay = 60
+    with process(emulator, journal, "wait") as child:
+        assert gate.came.acquire(timeout=30)
+        assert child.stdout is not None
+        assert child.stdout.readline() == "0\n"
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=30)
+    assert child.returncode == -signal.SIGINT
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert 0 in [line["index"] for line in lines(journal)]
