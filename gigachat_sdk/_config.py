@@ -47,6 +47,7 @@ _HTTP_PARTS = (
     "http2",
 )
 _LIMITING = ("acquire", "aacquire")
+_STORING = ("get", "set", "delete", "lock", "aget", "aset", "adelete", "alock")
 Timeout = httpx.Timeout
 _DEFAULT_TIMEOUT = httpx.Timeout(DEFAULT_TIMEOUT, connect=DEFAULT_CONNECT_TIMEOUT)
 
@@ -162,8 +163,8 @@ def resolve(arguments: Arguments, environment: Environment, *, is_async: bool) -
         proxy=proxy,
         http2=settings.http2(),
         max_concurrency=_max_concurrency(settings),
-        limiter=_limiter(arguments.get("limiter")),
-        token_store=_token_store(arguments.get("token_store")),
+        limiter=_part("limiter", arguments.get("limiter"), _LIMITING, "ConcurrencyLimiter"),
+        token_store=_part("token_store", arguments.get("token_store"), _STORING, "TokenStore"),
         http_client=http_client,
         default_headers=default_headers,
         default_query=check_query("default_query", arguments.get("default_query"), ConfigurationTypeError),
@@ -296,20 +297,14 @@ def _check_manager(manager: Any, *, is_async: bool) -> None:
         raise ConfigurationTypeError(f"token_manager: {type(manager).__name__} is no {other}, which {mine} needs")
 
 
-def _token_store(store: Any) -> Any:
-    wanted = ("get", "set", "delete", "lock", "aget", "aset", "adelete", "alock")
-    missing = [] if store is None else [name for name in wanted if not callable(getattr(store, name, None))]
+def _part(name: str, given: Any, methods: tuple[str, ...], protocol: str) -> Any:
+    """Refuse an object that cannot play its part."""
+    if isinstance(given, type):
+        raise ConfigurationTypeError(f"{name}: expected an object, got the class {given.__name__}; make one of it")
+    missing = [] if given is None else [method for method in methods if not callable(getattr(given, method, None))]
     if missing:
-        raise ConfigurationTypeError(f"token_store: {type(store).__name__} has no {', '.join(missing)}; see TokenStore")
-    return store
-
-
-def _limiter(limiter: Any) -> Any:
-    missing = [] if limiter is None else [name for name in _LIMITING if not callable(getattr(limiter, name, None))]
-    if missing:
-        kind, names = type(limiter).__name__, ", ".join(missing)
-        raise ConfigurationTypeError(f"limiter: {kind} has no {names}; see ConcurrencyLimiter, or give max_concurrency")
-    return limiter
+        raise ConfigurationTypeError(f"{name}: {type(given).__name__} has no {', '.join(missing)}; see {protocol}")
+    return given
 
 
 def _max_concurrency(settings: Settings) -> int | None:

@@ -21,18 +21,26 @@ from ._logging import logger
 T = TypeVar("T")
 
 
-class _HasConnections(Protocol):
-    def leave_to_parent(self) -> None: ...
+class Inheritable(Protocol):
+    """What a forked child must not use as its parent left it."""
+
+    def leave_to_parent(self) -> None:
+        """Begin anew, in a child; called before any other thread of the child can run."""
+        ...
 
 
-_with_connections: weakref.WeakSet[Any] = weakref.WeakSet()
+_inheritable: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def leave_to_parent_at_fork(shared: Inheritable) -> None:
+    """Have `shared.leave_to_parent()` called in every forked child."""
+    _inheritable.add(shared)
 
 
 def _after_fork() -> None:
     """Keep a child from closing, be it at its end, what its parent is using."""
-    local: _HasConnections
-    for local in list(_with_connections):
-        local.leave_to_parent()
+    for shared in list(_inheritable):
+        shared.leave_to_parent()
 
 
 _register_at_fork: Any = getattr(os, "register_at_fork", dict)  # Windows has no fork
@@ -46,7 +54,7 @@ class Local(Generic[T]):
         self._close = close
         self._values: dict[Any, T] = {}
         self._guard = threading.Lock()
-        _with_connections.add(self)
+        leave_to_parent_at_fork(self)
         # Closes quietly at garbage collection and at interpreter exit what its owner forgot to close.
         weakref.finalize(self, _close_all, self._values, close)
 
@@ -94,7 +102,7 @@ class AsyncLocal(Generic[T]):
         self._close = close
         self._values: dict[tuple[Any, Any], T] = {}
         self._guardians: dict[tuple[Any, Any], AsyncGenerator[None, None]] = {}
-        _with_connections.add(self)
+        leave_to_parent_at_fork(self)
         # Once its owner is gone the generators are closed on their loops; trio would complain of them otherwise.
         weakref.finalize(self, _close_guardians, self._guardians).atexit = False
 

@@ -106,6 +106,8 @@ _ADVICE = {
     "stop": "the service has no such setting",
     "seed": "the service has no such setting",
     "logit_bias": "the service has no such setting",
+    "max_concurrency": "it is a setting of the client",
+    "limiter": "it is a setting of the client",
 }
 
 

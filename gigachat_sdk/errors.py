@@ -7,7 +7,7 @@
     ├── LengthFinishReasonError                    an answer was cut by max_tokens, where a whole one was needed
     ├── ContentFilterError                         an answer was withheld by the service's filter
     ├── LimiterTimeoutError (also TimeoutError)    no slot of a limiter became free in time
-    ├── SharedStateError                           what workers share (Redis, a file) cannot be reached
+    ├── SharedStateError                           what workers share (Redis) cannot be reached
     ├── BatchTimeoutError (also TimeoutError)      a batch was not over when the wait for it was
     └── APIError                                   from talking to the service
         ├── APIConnectionError                     no answer came: not reached, or lost on the way
@@ -290,7 +290,7 @@ class LimiterTimeoutError(GigaChatError, TimeoutError):
 
 
 class SharedStateError(GigaChatError):
-    """The place where workers share tokens or slots (Redis, a file) cannot be used; nothing was sent."""
+    """The place where workers share tokens or slots (Redis) cannot be used; nothing was sent."""
 
 
 class BatchTimeoutError(GigaChatError, TimeoutError):
@@ -393,6 +393,8 @@ def status_error(
     message = f"{status} for {place}: {said}" if said else f"{status} for {place}"
     lowered = said.lower()
     for hint_status, words, hint in _HINTS:
+        if status == 429 and request.url.endswith(("/oauth", "/token")):
+            break  # these have a limit of their own
         if status == hint_status and words in lowered:
             message = f"{message.rstrip('.')}. {hint.format(scopes=' or '.join(KNOWN_SCOPES))}"
             break

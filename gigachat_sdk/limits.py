@@ -5,7 +5,6 @@ One limiter serves sync and async clients at the same time; methods beginning wi
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections import OrderedDict, deque
@@ -18,6 +17,7 @@ from typing_extensions import Self
 from ._concurrency import AsyncSignal, Signal
 from ._constants import CLOCK_ERROR, LONGEST_TIME
 from ._deadline import DeadlineError, current_deadline, shortened
+from ._lifetimes import leave_to_parent_at_fork
 from ._logging import logger
 from ._quota import EVERY_MODEL, Window, check_limits, limit_name
 from .errors import ConfigurationError, ConfigurationTypeError, LimiterTimeoutError
@@ -72,7 +72,7 @@ class ConcurrencyLimiter(Protocol):
 class LocalSlot:
     """A slot of a `LocalLimiter`; leaving its `with` block, or dropping it, gives it back."""
 
-    __slots__ = ("_bucket", "_give_back", "_held", "has_waited", "number")
+    _held: list[None] = []  # noqa: RUF012  # of one whose construction was interrupted: nothing to give back
 
     def __init__(self, bucket: _Bucket, give_back: Callable[[_Bucket], None], number: int, *, has_waited: bool) -> None:
         self._bucket = bucket
@@ -128,6 +128,9 @@ class _Bucket:
         self.waiters: OrderedDict[_Waiter[Any], None] = OrderedDict()
         self.reported: deque[tuple[int, int]] = deque()
 
+    def __str__(self) -> str:
+        return f"{self.name}: " + (f"{self.limit}" if self.places == self.limit else f"{self.places} of {self.limit}")
+
     @property
     def places(self) -> int:
         return self.limit if self.window is None else self.window.places
@@ -173,9 +176,13 @@ class LocalLimiter:
         self._timeout = check_wait("timeout", timeout)
         self._is_adaptive = adaptive
         self._start()
+        leave_to_parent_at_fork(self)
+
+    def leave_to_parent(self) -> None:
+        """Begin with all slots free, in a forked child: those that are held are the parent's (internal)."""
+        self._start()
 
     def _start(self) -> None:
-        self._process = os.getpid()
         self._guard = threading.Lock()
         # Given back by whoever holds the guard, or holds it next: a slot may come back anywhere, even while the garbage
         # collector runs in a thread that has the guard.
@@ -235,8 +242,6 @@ class LocalLimiter:
         return self._slot_of(bucket, entered)
 
     def _bucket(self, model: str | None) -> _Bucket:
-        if self._process != os.getpid():  # after a fork the slots are the parent's, and so may be the guard
-            self._start()
         name = limit_name(self._limits, model)
         return self._unlimited if name is None else self._buckets[name]
 
@@ -299,7 +304,7 @@ class LocalLimiter:
                 self._guard.release()
 
     def __repr__(self) -> str:
-        limits = ", ".join(f"{name}: {limit}" for name, limit in self._limits.items())
+        limits = ", ".join(str(bucket) for bucket in self._buckets.values())
         return f"LocalLimiter({limits}; {self.held} held, {self.waiting} waiting)"
 
 

@@ -325,6 +325,4 @@ def test_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_limiter_that_cannot_limit_is_refused(is_async: bool) -> None:
     with pytest.raises(ConfigurationError) as caught:
         resolve(Arguments({"access_token": "t", "limiter": 5}), Environment({}), is_async=is_async)
-    assert (
-        caught.value.message == "limiter: int has no acquire, aacquire; see ConcurrencyLimiter, or give max_concurrency"
-    )
+    assert caught.value.message == "limiter: int has no acquire, aacquire; see ConcurrencyLimiter"

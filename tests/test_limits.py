@@ -19,6 +19,7 @@ import trio
 from gigachat_sdk import ConcurrencyLimiter, LimiterTimeoutError, LocalLimiter, Slot
 from gigachat_sdk._concurrency import AsyncSignal, Signal
 from gigachat_sdk._deadline import Deadline, DeadlineError, running
+from gigachat_sdk.limits import LocalSlot
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -280,6 +281,7 @@ def test_429_narrows_an_adaptive_limit_and_success_widens_it_again(caplog: pytes
             slot.release()
     assert places() == 4
     assert "the service refuses requests: 4 of 8 slots are used now" in caplog.text
+    assert repr(limiter) == "LocalLimiter(*: 4 of 8; 0 held, 0 waiting)"
     for status in (400, 500, 503):  # says nothing of the load
         with limiter.acquire() as slot:
             slot.report(status)
@@ -319,16 +321,30 @@ def test_a_slot_for_a_loop_that_is_gone_is_given_to_the_next() -> None:
 
 
 FORK = """
-import os
+import os, sys, threading, warnings
 from gigachat_sdk import LimiterTimeoutError, LocalLimiter
 
 limiter = LocalLimiter(1, timeout=0)
 slot = limiter.acquire()
 pid = os.fork()
 if pid == 0:
-    own = limiter.acquire()
     slot.release()  # the parent's: nothing of the child's comes back for it
-    os._exit(0 if limiter.held == 1 else 3)
+    sys.setswitchinterval(1e-6)
+    together, held = threading.Barrier(8), []
+
+    def take():
+        together.wait()
+        try:
+            held.append(limiter.acquire())
+        except LimiterTimeoutError:
+            pass
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os._exit(0 if len(held) == limiter.held == 1 else 3)
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 try:
     limiter.acquire()
@@ -365,3 +381,9 @@ def test_a_signal_to_a_loop_that_is_gone_says_so() -> None:
     asyncio.run(main())
     trio.run(main)
     assert [signal.set() for signal in (made[1], made[3])] == [False, False]
+
+
+def test_a_slot_whose_construction_was_interrupted_has_nothing_to_give_back() -> None:
+    slot = LocalSlot.__new__(LocalSlot)
+    slot.release()
+    del slot

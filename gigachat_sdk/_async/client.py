@@ -14,6 +14,7 @@ from .._config import resolve
 from .._settings import Arguments, Environment, check_names
 from ..errors import ConfigurationError
 from ..limits import ConcurrencyLimiter, LocalLimiter
+from ..stores import TokenStore
 from ..types.client_options import BaseClientOptions
 from ..types.http import scrub_url
 from ..types.middleware import AsyncMiddleware
@@ -43,6 +44,11 @@ class AsyncClientOptions(BaseClientOptions, total=False):
 
     token_manager: AsyncTokenManager | None
     """Where tokens come from, instead of the ways above."""
+    limiter: ConcurrencyLimiter | None
+    """What limits the requests in flight instead of `max_concurrency`: a `LocalLimiter` shared by several clients, a
+    `RedisLimiter` by several machines."""
+    token_store: TokenStore | None
+    """Where tokens are kept; by default in memory, for all clients of the process."""
     http_client: httpx.AsyncClient | None
     """A configured HTTP client, used for everything and closed by whoever made it."""
     middleware: Sequence[AsyncMiddleware] | None

@@ -354,6 +354,7 @@ class AsyncTransport:
         if not self.config.middleware or plan.call.has_secret_answer:
             return await self._send(plan, token, retries_taken, slot)
         call, results, deadline = plan.call, list["AsyncAnswer | _Refusal"](), current_deadline()
+        slots = [slot]  # the first to send takes it; a middleware may send again, or twice at a time
 
         async def send(request: AttemptRequest) -> AttemptResponse:
             headers = check_headers("middleware", request.headers, InvalidRequestTypeError)
@@ -361,7 +362,7 @@ class AsyncTransport:
                 raise InvalidRequestError("middleware: the body was sent already, and its source cannot be read again")
             with running(deadline):
                 await _let_go(results)  # an answer before this one would keep its slot, and this one wait for it
-                own = slot if not results else await self._slot(plan)
+                own = slots.pop() if slots else await self._slot(plan)
                 chosen = {name: value for name, value in headers.items() if value}
                 try:
                     results.append(await self._send(plan, token, retries_taken, own, chosen))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Collection, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
 from pydantic import SecretStr
 from typing_extensions import TypedDict
@@ -79,11 +79,6 @@ class BaseClientOptions(ConnectionOptions, ContextOptions, total=False):
     max_concurrency: int | None
     """How many requests of this client may be in flight at a time, the others waiting in line; no limit. The service
     lets an individual have 1 and a company 10 over all of an account's programs, and answers the rest with 429."""
-    limiter: Any
-    """What limits them instead, a `ConcurrencyLimiter`: `LocalLimiter` shared by several clients, `RedisLimiter` by
-    several machines."""
-    token_store: Any
-    """Where tokens are kept, a `TokenStore`; by default in memory, for all clients of the process."""
     default_headers: Mapping[str, str | None] | None
     """Header fields of every API request; they win over the SDK's own, and None takes a field away."""
     default_query: Mapping[str, QueryValue] | None

@@ -20,6 +20,7 @@ from gigachat_sdk import (
     ConfigurationError,
     LimiterTimeoutError,
     LocalLimiter,
+    MemoryTokenStore,
     NotFoundError,
     RateLimitError,
     StreamInterruptedError,
@@ -257,7 +258,7 @@ async def test_429_tells_an_adaptive_limiter(connect: Connect, emulator: Emulato
     client = connect(emulator, limiter=limiter)
     emulator.reply(CHAT, Reply.error(429, "later"))
     await ask(client)
-    assert "*: 8" in repr(limiter)
+    assert "*: 4 of 8" in repr(limiter)
     assert 4.0 < limiter._buckets["*"].window.width < 4.1  # type: ignore[union-attr]  # it has one
 
 
@@ -376,3 +377,51 @@ async def test_a_second_send_that_cannot_be_begun_gives_its_slot_back(connect: C
     clients.append(connect(emulator, middleware=[closing]))
     with pytest.raises(ConfigurationError, match="this client is closed"):
         await ask(clients[-1])
+
+
+async def test_a_middleware_that_sends_again_after_a_failure_takes_a_slot_for_it(
+    connect: Connect, emulator: Emulator
+) -> None:
+    limiter = Watching()
+
+    async def again(request: AttemptRequest, send: Send) -> AttemptResponse:
+        try:
+            return await send(request)
+        except APIConnectionError:
+            return await send(request)
+
+    client = connect(emulator, limiter=limiter, middleware=[again], max_retries=0)
+    emulator.inject(Fault("reset_before_head", path=CHAT, times=1))
+    stream = await ask(client, stream=True)
+    assert len(limiter.asked) == 2
+    assert limiter.held == 1
+    await stream.aclose()
+    assert limiter.held == 0
+
+
+async def test_a_class_is_no_limiter_and_no_store() -> None:
+    wrong: Any = LocalLimiter
+    with pytest.raises(ConfigurationError, match="limiter: expected an object, got the class LocalLimiter; make one"):
+        AsyncClient(access_token="token", limiter=wrong)
+    wrong = MemoryTokenStore
+    with pytest.raises(ConfigurationError, match="token_store: expected an object, got the class MemoryTokenStore"):
+        AsyncClient(access_token="token", token_store=wrong)
+
+
+async def test_a_call_takes_no_limit(client: AsyncClient) -> None:
+    with pytest.raises(TypeError, match=r"create\(\) takes no max_concurrency: it is a setting of the client"):
+        await ask(client, max_concurrency=3)
+
+
+async def test_429_of_the_token_endpoint_says_nothing_of_requests_in_flight(connect: Connect) -> None:
+    with Emulator() as emulator:
+        client = connect(emulator, max_retries=0)
+        emulator.reply("/api/v2/oauth", Reply.error(429, "too many tokens"))
+        with pytest.raises(RateLimitError) as caught:
+            await ask(client)
+        assert "in flight" not in caught.value.message
+    with Emulator() as emulator:
+        client = connect(emulator, max_retries=0)
+        emulator.reply(CHAT, Reply.error(429, "too many"))
+        with pytest.raises(RateLimitError, match="An individual may have 1 request in flight"):
+            await ask(client)

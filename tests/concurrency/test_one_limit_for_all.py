@@ -93,3 +93,26 @@ async def test_those_who_leave_anywhere_lose_no_slot() -> None:
             assert set(results.values()) == {ANSWER}
             assert (limiter.held, limiter.waiting) == (0, 0)
             assert client._session.transport.http.in_flight == 0
+
+
+@pytest.mark.anyio
+async def test_a_middleware_that_gives_up_and_sends_again_counts_each_time() -> None:
+    limiter = LocalLimiter(1)
+
+    async def hasty(request: Any, send: Any) -> Any:
+        with anyio.move_on_after(0.02):
+            return await send(request)
+        return await send(request)
+
+    with Emulator() as emulator:
+        emulator.inject(Fault("latency", path=CHAT, seconds=0.04))
+        async with emulator.async_client(limiter=limiter, middleware=[hasty]) as client:
+
+            async def work() -> None:
+                await ask_or_read(client, 1)
+                assert limiter.held <= 1
+
+            async with anyio.create_task_group() as group:
+                for _ in range(4):
+                    group.start_soon(work)
+    assert limiter.held == 0
