@@ -5,14 +5,18 @@ redis-py is used in its sync form only: its asyncio form knows no trio. What wai
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import sha1
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol, get_args
 
+from ._headers import Hidden
+from ._redis_address import made_client
+from ._redis_faults import fault_of
 from .errors import ConfigurationError, ConfigurationTypeError, SharedStateError
-from .types.http import scrub_url
 
 OnOutage = Literal["fail", "local"]
 
@@ -30,6 +34,14 @@ class RedisClient(Protocol):
 
 class OutageError(Exception):
     """Redis cannot be used now (internal; users see a `SharedStateError`, or a warning). Its text is the reason."""
+
+    def again(self) -> OutageError:
+        """Return it without a traceback, which would hold frames."""
+        return type(self)(*self.args)
+
+
+class RefusedError(OutageError):
+    """Redis is there, and a setting is wrong, so no policy applies. Its text goes on from "Redis at ..."."""
 
 
 class Script:
@@ -89,14 +101,14 @@ class SharedRedis:
             return self._client.execute_command("EVAL", script.source, len(keys), *keys, *args)
 
     def _do(self, send: Callable[[], Any]) -> Any:
-        reason = ""
         try:
             return send()
         except Exception as error:
             if not is_outage(error):
                 raise
-            reason = f"{type(error).__name__}: {error}"
-        raise OutageError(reason)  # here, as no error of redis-py shall stand in its context
+            fault = fault_of(error, self._client)
+            outage = RefusedError(fault) if fault else OutageError(f"{type(error).__name__}: {error}")
+        raise outage  # here, as no error of redis-py shall stand in its context
 
     def disconnect(self) -> None:
         """Close idle connections of a client that was made here; the next command connects again."""
@@ -104,15 +116,17 @@ class SharedRedis:
             client: Any = self._client
             client.connection_pool.disconnect(inuse_connections=False)
 
-    def unusable(self, reason: str, holding: str) -> SharedStateError:
+    def unusable(self, outage: OutageError, holding: str) -> SharedStateError | ConfigurationError:
         """Return the error for a call that Redis is needed for.
 
         Args:
-            reason: The text of the `OutageError`.
+            outage: Why it cannot be used.
             holding: What Redis holds for the workers, such as "the slots of all workers".
         """
+        if isinstance(outage, RefusedError):
+            return ConfigurationError(f"Redis at {self.address} {outage}")
         return SharedStateError(
-            f"Redis at {self.address}, which holds {holding}, cannot be used ({reason}). "
+            f"Redis at {self.address}, which holds {holding}, cannot be used ({outage}). "
             'Start it, or go on without it while it is away: on_outage="local"'
         )
 
@@ -129,6 +143,8 @@ def connect(given: str | RedisClient, name: str = "url") -> SharedRedis:
     Raises:
         ConfigurationError: redis-py is not installed, or `given` is no address of a Redis.
     """
+    hidden = Hidden(address=given)
+    del given  # it may hold a password
     if find_spec("redis") is None:
         raise ConfigurationError("redis-py is needed and not installed: pip install 'gigachat-sdk[redis]'")
     import redis
@@ -136,35 +152,23 @@ def connect(given: str | RedisClient, name: str = "url") -> SharedRedis:
     from redis.cluster import RedisCluster
     from redis.retry import Retry
 
-    if isinstance(given, redis.Redis | RedisCluster):
-        client: RedisClient = given
-        return SharedRedis(client, _address(given), is_own=False)
-    if not isinstance(given, str):
+    if isinstance(hidden["address"], redis.Redis | RedisCluster):
+        return SharedRedis(hidden["address"], _address(hidden["address"]), is_own=False)
+    if not isinstance(hidden["address"], str):
         raise ConfigurationTypeError(
             f"{name}: expected a redis:// address, a redis.Redis or a redis.cluster.RedisCluster, "
-            f"got {type(given).__module__}.{type(given).__qualname__}; asyncio's clients know no threads and no trio"
+            f"got {_kind(hidden['address'])}; asyncio's clients know no threads and no trio"
         )
     # One more attempt at once: a server or a firewall closes connections that were idle for long.
     retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-    kind: Any = redis.Redis  # `from_url` has no types in all versions
-    made: RedisClient | None
-    try:
-        made = kind.from_url(
-            given,
-            retry=retry,
-            socket_timeout=_SECONDS_TO_ANSWER,
-            socket_connect_timeout=_SECONDS_TO_ANSWER,
-        )
-    except Exception:  # of several kinds; its text has parts of the address in it, the password maybe
-        made = None
-    if made is None:
-        scheme, mark, rest = given.partition("://")
-        shown = scrub_url(f"{scheme}{mark}{rest.rpartition('@')[2]}")  # a password may have a slash in it
-        raise ConfigurationError(
-            f"{name}: {shown!r} is no address of a Redis; they look like 'redis://:password@host:6379/0', "
-            "'rediss://...' over TLS, or 'unix:///path'"
-        )
+    made = made_client(
+        hidden, name, retry=retry, socket_timeout=_SECONDS_TO_ANSWER, socket_connect_timeout=_SECONDS_TO_ANSWER
+    )
     return SharedRedis(made, _address(made), is_own=True)
+
+
+def _kind(given: object) -> str:
+    return f"{type(given).__module__}.{type(given).__qualname__}"
 
 
 def _address(client: Any) -> str:
@@ -175,14 +179,31 @@ def _address(client: Any) -> str:
     settings: dict[str, Any] = pool.connection_kwargs
     if "path" in settings:
         return f"unix://{settings['path']}"
-    return f"{settings['host']}:{settings.get('port', 6379)}" if "host" in settings else "the address of its client"
+    if "host" not in settings and hasattr(pool, "service_name"):
+        return f"the address that Sentinel has for {pool.service_name}"
+    return f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+
+
+def at_end_of_child(farewell: Callable[[], None]) -> None:
+    """Have something done when this process ends, should it be a child of `multiprocessing` or `billiard` (Celery).
+
+    Those end with `os._exit`, which knows no `atexit`. Call it in that process; once counts.
+    """
+    for name in ("multiprocessing.util", "billiard.util"):
+        library: Any = sys.modules.get(name)
+        if library is not None and _at_end.get((name, farewell)) != os.getpid():
+            _at_end[name, farewell] = os.getpid()
+            library.Finalize(None, farewell, exitpriority=100)
+
+
+_at_end: dict[tuple[str, Callable[[], None]], int] = {}
 
 
 def is_outage(error: BaseException) -> bool:
     """Say whether an error means that Redis cannot be used: not there, not ready, or not willing."""
-    from redis.exceptions import RedisError
+    from redis.exceptions import RedisClusterException, RedisError
 
-    return isinstance(error, RedisError | OSError)
+    return isinstance(error, RedisError | RedisClusterException | OSError)
 
 
 def text(value: Any) -> str:
@@ -194,12 +215,14 @@ def key_prefix(namespace: Any) -> str:
     """Return what the names of an object's keys begin with: a hash tag, so that a cluster keeps them on one node.
 
     Raises:
-        ConfigurationError: The namespace is empty, or has a brace in it.
+        ConfigurationError: The namespace is empty, or has a brace or a lone surrogate in it.
     """
     if not isinstance(namespace, str):
         raise ConfigurationTypeError(f"namespace: expected a name, got {type(namespace).__name__}")
-    if not namespace or "{" in namespace or "}" in namespace:
-        raise ConfigurationError(f"namespace: {namespace!r} cannot begin the names of keys; give a name without braces")
+    if not namespace or any("\ud800" <= letter <= "\udfff" or letter in "{}" for letter in namespace):
+        raise ConfigurationError(
+            f"namespace: {namespace!r} cannot begin the names of keys; give a name without braces and surrogates"
+        )
     return f"{{{namespace}}}:"
 
 

@@ -11,10 +11,14 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from itertools import count
+from types import TracebackType
 from typing import NamedTuple
+
+from typing_extensions import Self
 
 from ._concurrency import AsyncSignal, Signal
 from ._logging import logger
+from ._quota import EVERY_MODEL
 from ._redis import OnOutage, OutageError, SharedRedis
 from ._redis_tick import Answer, Tick
 
@@ -65,10 +69,20 @@ class RedisSlot:
     def __del__(self) -> None:
         self.release()
 
-    def __enter__(self) -> RedisSlot:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.release()
 
 
@@ -140,6 +154,7 @@ class Bucket:
         self._numbers = count(1)
         self._next_beat = self._next_whole = 0.0
         self._changed: float = 0.0
+        self._has_warned = False
 
     def next_ticket(self) -> str:
         return f"{self._process}:{next(self._numbers)}"
@@ -149,6 +164,11 @@ class Bucket:
         """Whether Redis has to hear of it, now or before long."""
         return bool(self.waiters or self.held or self.gone or self.arrivals or self.released or self.leaving)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait now; whoever gave up does not, though the keeper may not have read it yet."""
+        return max(0, len(self.arrivals) + len(self.waiters) - len(self.leaving))
+
     def take_in(self, now: float) -> None:
         """Read the notes of the others."""
         has_changed = bool(self.arrivals or self.leaving or self.released)
@@ -156,10 +176,11 @@ class Bucket:
             waiter = self.arrivals.popleft()
             self.waiters[waiter.ticket] = self._fresh[waiter.ticket] = waiter
         while self.leaving:
-            waiter = self.leaving.popleft()
+            waiter = self.leaving[0]
             if waiter.ticket in self.waiters:
                 self._forget(waiter.ticket)
                 self.gone.append(waiter.ticket)
+            self.leaving.popleft()  # after that, so that `waiting` never counts who has left
         while self.released:
             ticket = self.released.popleft()
             self.held.discard(ticket)
@@ -193,7 +214,7 @@ class Bucket:
             limit=self.limit,
             lease=self._lease,
             adaptive=False,
-            epoch=self.known.epoch if self.held else "",
+            epoch=self.known.epoch,
             whole=False,
             waits=False,
             gone=[],
@@ -207,6 +228,15 @@ class Bucket:
         """Take in what Redis has answered, and give the slots on."""
         if answer.places < self.known.places:
             logger.info("the service refuses requests: %d of %d slots are used now", answer.places, self.limit)
+        if answer.other_limit and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "limiters of one namespace have different limits for %s: %d here, %d in another process; each goes by "
+                "its own",
+                "all models" if self.name == EVERY_MODEL else self.name,
+                self.limit,
+                answer.other_limit,
+            )
         self.known = answer
         del self.gone[: len(told.gone)]
         if told.held or told.whole:

@@ -11,7 +11,7 @@ import weakref
 from contextlib import suppress
 
 from ._logging import logger
-from ._redis import OutageError
+from ._redis import OutageError, RefusedError, at_end_of_child
 from ._redis_bucket import Bucket, Settings, Waiter
 from ._redis_tick import PROCESS_NAME_LENGTH, TICK, Answer
 
@@ -40,11 +40,12 @@ class Keeper:
         self._prober: threading.Thread | None = None
         self._outage: OutageError | None = None
         self._began = self._failed = 0.0
-        self._is_back = self._is_leaving = False
+        self._is_back = self._is_leaving = self._has_warned = False
         self.buckets: dict[str, Bucket] = {
             name: Bucket(settings, name, self.name, self.wake) for name in settings.limits
         }
         _keepers.add(self)
+        at_end_of_child(_say_farewell)
 
     def wake(self) -> None:
         """Say that there is news."""
@@ -52,12 +53,17 @@ class Keeper:
             self._alarm.release()
 
     def enter(self, waiter: Waiter) -> None:
-        """Take somebody into the line."""
+        """Take somebody into the line.
+
+        Raises:
+            RuntimeError: There are too many threads; he has to leave.
+        """
         waiter.bucket.arrivals.append(waiter)
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="gigachat-sdk-limiter", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="gigachat-sdk-limiter", daemon=True)
+                thread.start()
+                self._thread = thread  # only now, as there may be too many threads
         self.wake()
 
     def say_farewell(self, seconds: float) -> None:
@@ -107,7 +113,7 @@ class Keeper:
             bucket.apply(tick, answer, time.monotonic())
         except Exception as error:  # whatever it is, nobody else could tell those who wait
             self._note_failure(error)
-            self._begin_outage()
+            self._began = self._failed
 
     def _give_all_back(self, now: float) -> None:
         for bucket in self.buckets.values():
@@ -120,17 +126,16 @@ class Keeper:
     # ---- while Redis is away ----
 
     def _note_failure(self, error: Exception) -> None:
-        reason = error if isinstance(error, OutageError) else OutageError(repr(error))
-        self._outage = OutageError(str(reason))  # without a traceback, which would hold frames
+        self._outage = error.again() if isinstance(error, OutageError) else OutageError(repr(error))
         self._failed = time.monotonic()
 
-    def _begin_outage(self) -> None:
-        self._began = self._failed
-        if self.settings.on_outage == "local":
+    def _warn_once(self, outage: OutageError) -> None:
+        if not self._has_warned:
+            self._has_warned = True
             logger.warning(
                 "Redis at %s cannot be used (%s); until it can, each process limits itself: %s at a time",
                 self.settings.redis.address,
-                self._outage,
+                outage,
                 ", ".join(f"{name}: {bucket.local_limit}" for name, bucket in self.buckets.items()),
             )
 
@@ -138,24 +143,29 @@ class Keeper:
         """Do what the policy says for those who wait."""
         if self._is_back:
             logger.info("Redis at %s can be used again", self.settings.redis.address)
-            self._is_back, self._outage = False, None
+            self._is_back, self._has_warned, self._outage = False, False, None
             for bucket in self.buckets.values():
                 bucket.tell_all()
             return 0.0
+        must_fail = self.settings.on_outage == "fail" or isinstance(outage, RefusedError)
+        if not must_fail:
+            self._warn_once(outage)
         for bucket in self.buckets.values():
             if now - self._began > self.settings.lease:
                 bucket.gone.clear()  # their leases are over
             for waiter in list(bucket.waiters.values()):
                 if self._failed + NEWS < waiter.arrived:
                     break  # it may be back by now: let it be tried
-                if self.settings.on_outage == "fail":
+                if must_fail:
                     bucket.refuse(waiter, outage)
                 elif len(bucket.held) < bucket.local_limit:
                     bucket.give(waiter, 0)
         if any(bucket.is_busy for bucket in self.buckets.values()):
             if self._prober is None or not self._prober.is_alive():
-                self._prober = threading.Thread(target=self._probe, name="gigachat-sdk-redis-probe", daemon=True)
-                self._prober.start()
+                prober = threading.Thread(target=self._probe, name="gigachat-sdk-redis-probe", daemon=True)
+                with suppress(RuntimeError):  # too many threads: later, then
+                    prober.start()
+                    self._prober = prober
             return RETRY
         return LINGER
 

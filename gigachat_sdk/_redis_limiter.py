@@ -8,6 +8,7 @@ from typing import Any
 
 from ._concurrency import AsyncSignal, Signal
 from ._deadline import DeadlineError, shortened
+from ._headers import Hidden
 from ._quota import EVERY_MODEL, check_limits, limit_name
 from ._redis import OnOutage, OutageError, RedisClient, check_on_outage, connect, key_prefix
 from ._redis_bucket import Bucket, RedisSlot, Settings, Waiter
@@ -22,14 +23,17 @@ class RedisLimiter:
     """Lets no more than `n` requests be in flight at a time, in all processes that use one Redis together.
 
     First come, first served over the whole fleet, by the clock of the server; threads, tasks, sync and async clients
-    of a process share one limiter. Make it once a process, with the same `n` and `namespace` everywhere. Needs the
-    extra `redis`, and Redis 6 or newer, or Valkey; a cluster will do. One thread a process, which runs while there is
+    of a process share one limiter. Make it once a process, with the same `n` and `namespace` everywhere: each process
+    goes by its own `n`, and logs a warning once where another one that is at work has a different one. Needs the extra
+    `redis`, and Redis 6 or newer, or Valkey; a cluster will do. One thread a process, which runs while there is
     something to do, speaks with Redis; giving a slot back never waits for it.
 
     A process that is killed holds its slots until their lease is over, and loses its places in the line after a
     second. Where a process stands still for longer than the lease, others get its slots although its requests may
-    still be in flight. A Redis that was restarted without its data gives out no slots for three seconds, in which all
-    processes tell what they hold.
+    still be in flight. A Redis that knows nothing of a limit (the first time, after a day without requests, after
+    `FLUSHALL`) gives out none of its slots for 1.5 seconds, for three where somebody has known the limit before, and
+    for up to four where it was just started: all processes tell it meanwhile what they hold. A `timeout` should be
+    longer than that.
 
     Args:
         url: `redis://`, `rediss://` (TLS) or `unix://` address; or a ready `redis.Redis` or
@@ -44,7 +48,9 @@ class RedisLimiter:
         on_outage: What happens while Redis cannot be used. `"fail"`: whoever waits or comes gets a
             `SharedStateError` at once, and requests in flight go on. `"local"`: a warning is logged, and each process
             limits itself to `local_limit`, so that the fleet may have up to `n` and `local_limit` times the number of
-            processes in flight. Either way it recovers by itself, within a second or so.
+            processes in flight. Either way it recovers by itself, within a second or so. A wrong setting (a Redis
+            that refuses the password, the user's ACL, the number of the database, TLS) is no outage: it is a
+            `ConfigurationError` under either policy, until it is mended here or there.
         local_limit: How many requests a process may have in flight while Redis cannot be used; or limits by model,
             1 where none is given. What it already has in flight counts.
         adaptive: Whether a 429 of the service halves the limit in use for the whole fleet, which successes widen
@@ -71,11 +77,13 @@ class RedisLimiter:
         local_limit: int | Mapping[str, int] = 1,
         adaptive: bool = False,
     ) -> None:
+        hidden = Hidden(url=url)
+        del url  # it may hold a password
         limits = check_limits("n", n)
         local_limits = check_limits("local_limit", local_limit)
         self._timeout = check_wait("timeout", timeout)
         self._settings = Settings(
-            redis=connect(url),
+            redis=connect(hidden["url"]),
             prefix=key_prefix(namespace),
             limits=limits,
             local_limits={name: local_limits.get(limit_name(local_limits, name) or "", 1) for name in limits},
@@ -98,7 +106,7 @@ class RedisLimiter:
     @property
     def waiting(self) -> int:
         """How many requests of this process wait for a slot now."""
-        return sum(len(bucket.waiters) for bucket in self._keeper.buckets.values())
+        return sum(bucket.waiting for bucket in self._keeper.buckets.values())
 
     def acquire(self, model: str | None = None) -> RedisSlot:
         """Wait for a slot for a request to `model` (None for requests that name none), in a thread.
@@ -106,6 +114,7 @@ class RedisLimiter:
         Raises:
             LimiterTimeoutError: None became free in time.
             SharedStateError: Redis cannot be used, and the policy is `"fail"`.
+            ConfigurationError: Redis refuses what it is asked with, such as the password.
         """
         bucket = self._bucket(model)
         if bucket is None:
@@ -125,6 +134,7 @@ class RedisLimiter:
         Raises:
             LimiterTimeoutError: None became free in time.
             SharedStateError: Redis cannot be used, and the policy is `"fail"`.
+            ConfigurationError: Redis refuses what it is asked with, such as the password.
         """
         bucket = self._bucket(model)
         if bucket is None:
@@ -150,23 +160,39 @@ class RedisLimiter:
 
     def _enter(self, bucket: Bucket, signal: Signal | AsyncSignal) -> Waiter:
         waiter = Waiter(bucket, signal)
-        self._keeper.enter(waiter)
+        try:
+            self._keeper.enter(waiter)
+        except BaseException:
+            _give_up(waiter)
+            raise
         return waiter
 
     def _slot_of(self, waiter: Waiter, seconds: float | None) -> RedisSlot:
         bucket, outcome = waiter.bucket, waiter.leave()
         if isinstance(outcome, OutageError):
-            raise self._settings.redis.unusable(str(outcome), "the slots of all workers")
+            raise self._settings.redis.unusable(outcome, "the slots of all workers")
         if outcome is not None:
             return outcome
         if self._timeout is None or seconds != self._timeout:
             raise DeadlineError
+        raise LimiterTimeoutError(self._no_slot(bucket, self._timeout))
+
+    def _no_slot(self, bucket: Bucket, seconds: float) -> str:
         among = "" if bucket.name == EVERY_MODEL else f" for {bucket.name}"
-        raise LimiterTimeoutError(
-            f"no slot{among} became free in {self._timeout:g} s: {bucket.known.held} of {bucket.known.places} are held "
-            f"in all processes, and {len(bucket.waiters)} requests of this one wait; a stream holds its slot until it "
-            "is closed"
-        )
+        known, others, redis = bucket.known, bucket.waiting, f"Redis at {self._settings.redis.address}"
+        if not known.epoch:
+            reason = f"{redis} has not answered yet"
+        elif known.quiet:
+            reason = (
+                f"{redis} is new to this limit, was just started or has lost its data, and gives out none for "
+                f"{known.quiet:.1f} s more, until all processes have told which slots they hold; give a longer timeout"
+            )
+        else:
+            reason = f"{known.held} of {known.places} {'is' if known.held == 1 else 'are'} held in all processes"
+            if others:
+                reason += f", and {others} other request{' waits' if others == 1 else 's wait'} in this one"
+            reason += "; a stream holds its slot until it is closed"
+        return f"no slot{among} became free in {seconds:g} s: {reason}"
 
     def __repr__(self) -> str:
         limits = ", ".join(f"{name}: {limit}" for name, limit in self._settings.limits.items())

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ._logging import logger
-from ._redis import OnOutage, OutageError, Script, SharedRedis
+from ._redis import OnOutage, OutageError, RefusedError, Script, SharedRedis, at_end_of_child
 from ._shared_lock import SharedLock
-from .errors import SharedStateError
+from .errors import ConfigurationError, SharedStateError
 
 HOLDING: Final = "the tokens of all workers"
 _LONG: Final = 0.1  # an outage that takes longer than this to notice is not looked for again at once
@@ -23,8 +23,8 @@ _BREATH: Final = 1.0
 
 # That a lock is one's own already bears that the answer was lost, and the script sent twice.
 _TAKE = Script("""
-local holder = redis.call('get', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+local holder = redis.pcall('get', KEYS[1])
+if type(holder) == 'string' and holder ~= ARGV[1] then return 0 end
 redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
 return 1
 """)
@@ -50,7 +50,8 @@ class GuardedRedis:
         self._redis = redis
         self.policy: OnOutage = policy
         self._is_away = False
-        self._reason = ""
+        self._outage = OutageError("")  # the last one
+        self._told: type[OutageError] | None = None  # what kind of them was logged
         self._silent_until = 0.0
 
     def command(self, *args: bytes | str | int | float) -> Any:
@@ -72,31 +73,36 @@ class GuardedRedis:
     def _ask(self, ask: Callable[[], Any]) -> Any:
         began = time.monotonic()
         if began < self._silent_until:
-            raise OutageError(self._reason)
+            raise self._outage.again()
         try:
             answer = ask()
         except OutageError as error:
-            now, self._reason = time.monotonic(), str(error)
+            now, self._outage = time.monotonic(), error.again()
             if now - began > _LONG:
                 self._silent_until = now + _BREATH
-            if not self._is_away:
-                self._is_away = True
-                meanwhile = "each process buys its own" if self.policy == "local" else "none can be bought"
+            self._is_away = True
+            if self._told is not type(error):
+                self._told = type(error)
                 logger.warning(
-                    "Redis at %s cannot be used (%s): tokens are used on until they end, and then %s",
+                    "Redis at %s %s: tokens are used on until they end, and then %s",
                     self._redis.address,
-                    error,
-                    meanwhile,
+                    error if isinstance(error, RefusedError) else f"cannot be used ({error})",
+                    "none can be bought" if self.must_fail else "each process buys its own",
                 )
             raise
         if self._is_away:
-            self._is_away = False
+            self._is_away, self._told = False, None
             logger.warning("Redis at %s can be used again", self._redis.address)
         return answer
 
-    def unusable(self) -> SharedStateError:
+    @property
+    def must_fail(self) -> bool:
+        """Whether nobody may go on alone in this outage: the policy says so, or it is a wrong setting."""
+        return self.policy == "fail" or isinstance(self._outage, RefusedError)
+
+    def unusable(self) -> SharedStateError | ConfigurationError:
         """Return the error for whoever needs Redis now."""
-        return self._redis.unusable(self._reason, HOLDING)
+        return self._redis.unusable(self._outage, HOLDING)
 
     @property
     def address(self) -> str:
@@ -127,9 +133,20 @@ class Keeper(threading.Thread):
             Keeper.running.discard(self)
 
     def begin(self) -> None:
-        """Start."""
+        """Start.
+
+        Raises:
+            RuntimeError: There are too many threads; the lock was given back.
+        """
+        at_end_of_child(_finish_all)
         Keeper.running.add(self)
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # too many threads
+            Keeper.running.discard(self)
+            with suppress(OutageError):
+                self._redis.run(DELETE_IF_SAME, self._key, self._holder)
+            raise
 
     def finish(self) -> None:
         """Have the lock given back; this does not wait for it."""
@@ -166,10 +183,11 @@ class RedisLock(SharedLock[Hold]):
         Raises:
             DeadlineError: The deadline of the call came first.
             SharedStateError: Redis is away, the lock is needed, and the policy says fail.
+            ConfigurationError: Redis refuses what it is asked with, such as the password.
         """
         try:
             return super().acquire(wait=wait)
-        except SharedStateError:
+        except (SharedStateError, ConfigurationError):
             if wait:
                 raise
         return False
@@ -180,10 +198,11 @@ class RedisLock(SharedLock[Hold]):
         Raises:
             DeadlineError: The deadline of the call came first.
             SharedStateError: Redis is away, the lock is needed, and the policy says fail.
+            ConfigurationError: Redis refuses what it is asked with, such as the password.
         """
         try:
             return await super().aacquire(wait=wait)
-        except SharedStateError:
+        except (SharedStateError, ConfigurationError):
             if wait:
                 raise
         return False
@@ -195,7 +214,7 @@ class RedisLock(SharedLock[Hold]):
             is_taken = self._redis.run(_TAKE, key, holder, int(self._lease * 1000))
         except OutageError:
             is_away = True
-        if is_away and self._redis.policy == "fail":
+        if is_away and self._redis.must_fail:
             raise self._redis.unusable()
         if not (is_away or is_taken):
             return None

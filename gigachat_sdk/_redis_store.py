@@ -15,8 +15,10 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from ._concurrency import async_in_thread
+from ._concurrency import async_ask_in_thread, async_tell_in_thread
 from ._constants import TOKEN_FAILURE_MEMORY
+from ._deadline import shortened
+from ._headers import Hidden
 from ._redis import OnOutage, OutageError, RedisClient, Script, check_on_outage, connect, key_prefix
 from ._redis_lock import DELETE_IF_SAME, GuardedRedis, RedisLock
 from ._sealing import Keys, keys_of
@@ -33,8 +35,14 @@ _KEEP = Script("""
 redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
 return redis.call('del', KEYS[2])
 """)
+# What another program has put there, of another type, is nothing, and will be replaced.
+_READ = Script("""
+local value = redis.pcall('get', KEYS[1])
+return type(value) == 'string' and value or false
+""")
 _READ_FAILURE = Script("""
-return {redis.call('get', KEYS[1]), redis.call('pttl', KEYS[1])}
+local value = redis.pcall('get', KEYS[1])
+return {type(value) == 'string' and value or false, redis.call('pttl', KEYS[1])}
 """)
 
 
@@ -81,12 +89,13 @@ class _Entry:
         self.token, self.seen = token, wanted
         return token
 
-    def drop(self, token: AccessToken) -> None:
-        """Forget a token that was refused."""
-        self._refused = token.value
+    def drop(self, token: AccessToken) -> bool:
+        """Forget a token that was refused; return whether that is news."""
+        is_news, self._refused = self._refused != token.value, token.value
         here = self.token
         if here is not None and here.value == token.value:
             self.token = None
+        return is_news
 
 
 class RedisTokenStore:
@@ -97,14 +106,19 @@ class RedisTokenStore:
     has no token, when its token is about to end or was refused; never for a request with a token that is fresh.
 
     Tokens are renewed under a lock in Redis. A worker that is killed meanwhile leaves it behind for `lease` seconds. A
-    token endpoint that fails is left in peace by all workers together. While Redis is away a token that is still valid
-    is used on; whoever has none gets what `on_outage` says.
+    token endpoint that answers with an error is left in peace by all together. While Redis is away a token that is
+    still valid is used on; whoever has none gets what `on_outage` says.
 
     Args:
-        url: `redis://`, `rediss://` (TLS) or `unix://` address, or a `redis.Redis` / `redis.cluster.RedisCluster`.
+        url: `redis://`, `rediss://` (TLS) or `unix://` address, or a `redis.Redis` / `redis.cluster.RedisCluster`. Give
+            a ready client a `socket_timeout` and a `socket_connect_timeout`: it has none by itself, and a thread that
+            asks a Redis which never answers could wait for ever. (With an address they are 1 s. Tasks end at their
+            deadline, and when they are cancelled, in any case.)
         namespace: What the names of all keys begin with, in braces: a cluster keeps them on one node.
         on_outage: What to do without Redis and without a valid token: `"fail"` raises `SharedStateError`; `"local"`
-            lets each process buy a token of its own, with a warning, until Redis is back.
+            lets each process buy a token of its own, with a warning, until Redis is back. A wrong setting (a Redis
+            that refuses the password, the user's ACL, the number of the database, TLS) is no outage: it is a
+            `ConfigurationError` under either policy, until it is mended here or there.
         lease: Seconds after which the lock of a killed worker is free again, 1 to 300.
         clock: Gives the time in Unix seconds.
 
@@ -125,10 +139,11 @@ class RedisTokenStore:
         lease: float = 10.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        hidden = Hidden(url=url)
+        del url  # it may hold a password
         if find_spec("cryptography") is None:
             raise ConfigurationError("cryptography is needed and not installed: pip install 'gigachat-sdk[redis]'")
-        self._redis = GuardedRedis(connect(url), check_on_outage(on_outage))
-        del url  # it may hold a password
+        self._redis = GuardedRedis(connect(hidden["url"]), check_on_outage(on_outage))
         self._prefix: str = key_prefix(namespace)
         self._lease: float = _checked_lease(lease)
         self._clock = clock
@@ -153,10 +168,15 @@ class RedisTokenStore:
         """Return the token `name`, expired or not; None where there is none. Redis is asked unless one is at hand.
 
         Raises:
+            DeadlineError: The deadline of the call came first.
             SharedStateError: Redis is away, there is no valid token here, and the policy says fail.
+            ConfigurationError: Redis refuses what it is asked with, and there is no valid token here.
         """
         entry = self._entry(name)
-        return entry.token if self._is_at_hand(entry) else self._look(entry)
+        if self._is_at_hand(entry):
+            return entry.token
+        shortened(None)  # who has no time left does not ask
+        return self._look(entry)
 
     def set(self, name: str, token: AccessToken) -> None:
         """Keep `token` under `name` until it ends; while Redis is away, in this process."""
@@ -175,7 +195,7 @@ class RedisTokenStore:
         entry = self._entry(name)
         entry.drop(token)
         with suppress(OutageError):
-            sealed = self._redis.command("GET", entry.key("token"))
+            sealed = self._redis.run(_READ, entry.key("token"))
             kept = entry.keys.unseal_token(sealed)
             if kept is not None and kept.value == token.value:
                 self._redis.run(DELETE_IF_SAME, entry.key("token"), sealed)
@@ -207,19 +227,22 @@ class RedisTokenStore:
         """Return the token `name`, expired or not; None where there is none. Redis is asked unless one is at hand.
 
         Raises:
+            DeadlineError: The deadline of the call came first.
             SharedStateError: Redis is away, there is no valid token here, and the policy says fail.
+            ConfigurationError: Redis refuses what it is asked with, and there is no valid token here.
         """
         entry = self._entry(name)
-        return entry.token if self._is_at_hand(entry) else await async_in_thread(partial(self._look, entry))
+        return entry.token if self._is_at_hand(entry) else await async_ask_in_thread(partial(self._look, entry))
 
     async def aset(self, name: str, token: AccessToken) -> None:
         """Keep `token` under `name`, until it ends; while Redis is away, in this process."""
         self._entry(name).keep(token)  # the thread may never start: this task may be cancelled
-        await async_in_thread(partial(self.set, name, token))
+        await async_tell_in_thread(partial(self.set, name, token))
 
     async def adelete(self, name: str, token: AccessToken) -> None:
         """Forget the token `name` if it still is `token`."""
-        await async_in_thread(partial(self.delete, name, token))
+        if self._entry(name).drop(token):  # of the many tasks that were refused with it one tells Redis
+            await async_tell_in_thread(partial(self.delete, name, token))
 
     def alock(self, name: str) -> TaskSide:
         """Return the lock under which tasks of all workers renew the token `name`."""
@@ -227,11 +250,11 @@ class RedisTokenStore:
 
     async def aget_failure(self, name: str, now: float) -> TokenFailure | None:
         """Return the last failure to buy the token `name`, None where there is none."""
-        return await async_in_thread(partial(self.get_failure, name, now))
+        return await async_ask_in_thread(partial(self.get_failure, name, now))
 
     async def aset_failure(self, name: str, failure: TokenFailure, now: float) -> None:
         """Note a failure to buy the token `name`."""
-        await async_in_thread(partial(self.set_failure, name, failure, now))
+        await async_tell_in_thread(partial(self.set_failure, name, failure, now))
 
     def __repr__(self) -> str:
         return f"RedisTokenStore({self._redis.address!r})"
@@ -252,13 +275,13 @@ class RedisTokenStore:
         """Ask Redis."""
         wanted, is_away, sealed = entry.wanted, False, None
         try:
-            sealed = self._redis.command("GET", entry.key("token"))
+            sealed = self._redis.run(_READ, entry.key("token"))
         except OutageError:
             is_away = True
         if not is_away:
             return entry.found(entry.keys.unseal_token(sealed), wanted)
         entry.seen = wanted
-        if self._redis.policy == "fail" and freshness(entry.token, self._clock()) is Freshness.EXPIRED:
+        if self._redis.must_fail and freshness(entry.token, self._clock()) is Freshness.EXPIRED:
             raise self._redis.unusable()
         return entry.token
 

@@ -21,7 +21,10 @@ SETTLING = 3.0  # seconds without new slots after Redis has lost its data: time 
 ALIVE = 1.0  # seconds for which somebody waiting counts as alive after his process has asked
 PROCESS_NAME_LENGTH = 16
 _LIFE_OF_KEYS = 24 * 3600  # seconds; ticks of those who hold or wait for slots prolong it
+_MEMORY_OF_LIMITS = 10.0  # seconds for which it is known who else was given which limit
 _WIDENING = 0.1  # as in `_quota.Window`, whose rule this is for a whole fleet
+
+_GREETING = 1.5  # seconds of that at least: a first time looks like a loss, and all who hold slots speak every second
 
 TICK = Script(
     """
@@ -33,13 +36,14 @@ local now = time[1] * 1000000 + time[2]
 local function plain(number) return string.format('%.0f', number) end
 
 -- Data that were lost: slots may be held that are not known here.
-local kept = redis.call('HMGET', state, 'epoch', 'clock', 'quiet_until', 'width', 'narrowed')
+local kept = redis.call(
+  'HMGET', state, 'epoch', 'clock', 'quiet_until', 'width', 'narrowed', 'limit', 'limit_told')
 local epoch, quiet_until = kept[1], tonumber(kept[3] or 0)
 if not epoch then
   epoch = plain(now)
   local info = redis.pcall('INFO', 'server')
   local uptime = type(info) == 'string' and tonumber(string.match(info, 'uptime_in_seconds:(%d+)')) or 0
-  quiet_until = now + math.max(0, SETTLING - uptime * 1000000)
+  quiet_until = now + math.max(GREETING, SETTLING - uptime * 1000000)
   redis.call('HSET', state, 'epoch', epoch, 'quiet_until', plain(quiet_until))
 end
 if given.epoch ~= '' and given.epoch ~= epoch and tonumber(epoch) + SETTLING > quiet_until then
@@ -135,6 +139,15 @@ if given.waits and not is_forgotten and now >= quiet_until then
   end
 end
 
+-- Whether another process, which was here not long ago, was given another limit.
+local other_limit = 0
+if given.whole then
+  if tonumber(kept[6] or limit) ~= limit and tonumber(kept[7] or 0) > now - MEMORY then
+    other_limit = tonumber(kept[6])
+  end
+  redis.call('HSET', state, 'limit', plain(limit), 'limit_told', plain(now))
+end
+
 if is_clock_moved then redis.call('HSET', state, 'clock', plain(clock)) end
 if given.whole then
   for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, LIFE) end
@@ -143,9 +156,12 @@ local mine, all = {}, redis.call('ZRANGE', held, 0, -1)
 for _, ticket in ipairs(all) do
   if string.sub(ticket, 1, NAME) == me then mine[#mine + 1] = ticket end
 end
-return {is_forgotten and 1 or 0, first, slot_number, is_near, places, #all, epoch, mine}
-""".replace("SETTLING", f"{SETTLING * 1e6:.0f}")
+return {is_forgotten and 1 or 0, first, slot_number, is_near, places, #all, epoch, mine, other_limit,
+  math.max(0, math.ceil((quiet_until - now) / 1000))}
+""".replace("GREETING", f"{_GREETING * 1e6:.0f}")
+    .replace("SETTLING", f"{SETTLING * 1e6:.0f}")
     .replace("ALIVE", f"{ALIVE * 1e6:.0f}")
+    .replace("MEMORY", f"{_MEMORY_OF_LIMITS * 1e6:.0f}")
     .replace("WIDENING", str(_WIDENING))
     .replace("NAME", str(PROCESS_NAME_LENGTH))
     .replace("LIFE", str(_LIFE_OF_KEYS))
@@ -184,12 +200,17 @@ class Answer(NamedTuple):
     held: int  # by the whole fleet
     epoch: str
     mine: frozenset[str]  # tickets of this process that have a slot
+    other_limit: int = 0  # of another process that was given another one
+    quiet: float = 0.0  # seconds for which nothing is given out, as Redis has just started or lost its data
 
     @classmethod
     def read(cls, given: Any) -> Answer:
         """Read what the script has returned."""
-        forgotten, first, slot_number, near, places, held, epoch, mine = given
+        forgotten, first, slot_number, near, places, held, epoch, mine, other_limit, quiet = given
         tickets: Iterable[Any] = mine
+        names = frozenset(map(text, tickets))
         return cls(
-            bool(forgotten), first, slot_number, bool(near), places, held, text(epoch), frozenset(map(text, tickets))
+            *(bool(forgotten), first, slot_number, bool(near), places, held, text(epoch), names),
+            other_limit=other_limit,
+            quiet=quiet / 1000,
         )

@@ -21,6 +21,8 @@ class Account:
         self.namespace = namespace
 
     def limiter(self, n: Any = 1, *args: Any, **options: Any) -> RedisLimiter:
+        for name in n if isinstance(n, dict) else ["*"]:
+            self.redis.hsetnx(self.key("state", name), "epoch", 1)  # not the first time, so that a test need not wait
         return RedisLimiter(self.server.url, n, *args, namespace=self.namespace, **options)
 
     def key(self, name: str, model: str = "*") -> str:

@@ -59,7 +59,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
     ("_deadline", "_concurrency", "_lifetimes"),
     # What workers share: tokens and places, in memory, in files, in Redis.
     (
-        *("_shared_lock", "_file_lock", "_redis", "_sealing", "_redis_lock"),
+        *("_shared_lock", "_file_lock", "_redis_address", "_redis_faults", "_redis", "_sealing", "_redis_lock"),
         *("stores", "_file_store", "_redis_store", "limits"),
         *("_redis_tick", "_redis_bucket", "_redis_keeper", "_redis_limiter"),
     ),
@@ -138,7 +138,12 @@ USERS_OF: dict[str, frozenset[str]] = {
     "pytest": frozenset({"testing"}),
 }
 EXTRAS = frozenset({"click", "cryptography", "hypercorn", "ray", "redis", "rich", "starlette", "tomli", "trustme"})
-USERS_OF_EXTRAS = frozenset({"_redis", "_sealing", "_redis_store", "_redis_limiter", "bulk", "testing", "cli"})
+USERS_OF_EXTRAS = frozenset(
+    {
+        *("_redis_address", "_redis_faults", "_redis", "_sealing", "_redis_store", "_redis_limiter"),
+        *("bulk", "testing", "cli"),
+    }
+)
 SLEEPERS = frozenset({"_concurrency"})
 CLOCKS = frozenset({"monotonic", "monotonic_ns", "perf_counter", "time", "time_ns"})
 

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 import traceback
 from collections.abc import Iterator
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
 from redis.cluster import RedisCluster
+from redis.exceptions import RedisClusterException
+from redis.sentinel import Sentinel
 from redis_server import PASSWORD, RedisServer
 
-from gigachat_sdk import ConfigurationError, RedisLimiter, SharedStateError
-from gigachat_sdk._redis import OutageError, Script, SharedRedis, check_on_outage, connect, is_outage, key_prefix, text
+from gigachat_sdk import ConfigurationError, RedisLimiter, RedisTokenStore, SharedStateError
+from gigachat_sdk._redis import (
+    OutageError,
+    Script,
+    SharedRedis,
+    at_end_of_child,
+    check_on_outage,
+    connect,
+    is_outage,
+    key_prefix,
+    text,
+)
 
 NOWHERE = f"redis://me:{PASSWORD}@127.0.0.1:1/0"
 ECHO = Script("return {KEYS[1], ARGV[1]}")
@@ -23,8 +39,21 @@ ECHO = Script("return {KEYS[1], ARGV[1]}")
     ("given", "message"),
     [
         ("http://host:6379", "url: 'http://host:6379' is no address of a Redis; they look like"),
-        (f"redis://:{PASSWORD}@host:port/0", "url: 'redis://host:port/0' is no address of a Redis"),
-        (f"redis://:a/{PASSWORD}@host/0", "url: 'redis://host/0' is no address of a Redis"),
+        ("localhost:6379", "url: 'localhost:6379' is no address of a Redis"),
+        ("unix://", "url: 'unix://' is no address of a Redis"),
+        ("redis://[::1/0", "url: '[hidden]' is no address of a Redis"),
+        (f"redis://:{PASSWORD}@host:port/0", "url: 'redis://[hidden]@host:port/0' is no address of a Redis"),
+        (f"redis://:{PASSWORD}", "url: '[hidden]' is no address of a Redis"),
+        (f"default:{PASSWORD}", "url: '[hidden]' is no address of a Redis"),
+        (f"default:{PASSWORD}@localhost:6379", "url: '[hidden]@localhost:6379' is no address of a Redis"),
+        (f"user:{PASSWORD}@host/0", "url: '[hidden]@host/0' is no address of a Redis"),
+        (f":{PASSWORD}@host:6379", "url: '[hidden]@host:6379' is no address of a Redis"),
+        (f"{PASSWORD}@host", "url: '[hidden]@host' is no address of a Redis"),
+        (f"redis//:{PASSWORD}@host", "url: '[hidden]@host' is no address of a Redis"),
+        (f"redis:/:{PASSWORD}@host", "url: '[hidden]@host' is no address of a Redis"),
+        (f"host/0?password=p@{PASSWORD}", "url: '[hidden]' is no address of a Redis"),
+        (f"host/0?db=1&{PASSWORD}", "url: 'host/0?db=[hidden]&[hidden]' is no address of a Redis"),
+        (f"host/0?password={PASSWORD}", "url: 'host/0?password=[hidden]' is no address of a Redis"),
         (5, "url: expected a redis:// address, a redis.Redis or a redis.cluster.RedisCluster, got builtins.int"),
         (None, "url: expected a redis:// address"),
     ],
@@ -35,6 +64,74 @@ def test_what_is_no_redis_is_refused_without_its_password(given: Any, message: s
     assert str(caught.value).startswith(message)
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
     assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("start", ["redis://user:1", "redis://:1", "rediss://:1", "unix://:1"])
+@pytest.mark.parametrize("mark", ["/", "#", "?", "?x=", "["])
+@pytest.mark.parametrize("end", ["@host:6379/0", "@/run/redis.sock"])
+def test_an_unescaped_password_is_explained(start: str, mark: str, end: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"; escape special characters of the password, as in %2F") as caught:
+        connect(f"{start}{mark}{PASSWORD}{end}")
+    assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (
+            "redis://localhost/0?foo=bar",
+            "url: 'redis://localhost/0?foo=[hidden]' has a parameter that redis-py does not ",
+        ),
+        (
+            f"rediss://:{PASSWORD}@h?pasword={PASSWORD}",
+            "url: 'rediss://[hidden]@h?pasword=[hidden]' has a ",
+        ),
+        (
+            "redis://localhost?protocol=9",
+            "url: 'redis://localhost?protocol=[hidden]' has a parameter with a value that ",
+        ),
+        ("redis://localhost?db=x", "url: 'redis://localhost?db=[hidden]' is no address of a Redis"),
+    ],
+)
+@pytest.mark.parametrize("kind", [RedisTokenStore, partial(RedisLimiter, n=3)])
+def test_wrong_parameters_are_refused_at_once(kind: Any, url: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        kind(url=url)
+    assert str(caught.value).startswith(message)
+    assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host/0?username=a@b&password=c@d",
+        "redis://user:p%2Fw%23@host:6379/0",
+        "redis://user:p@w@host:6379/0",
+        "unix://user:pw@/run/redis.sock?db=1",
+        "rediss://[::1]:6379?ssl_cert_reqs=none",
+        "redis://",
+    ],
+)
+def test_addresses_that_are_right(url: str) -> None:
+    assert connect(url).address
+
+
+@pytest.mark.parametrize("kind", [RedisTokenStore, partial(RedisLimiter, n=3)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"url": f"default:{PASSWORD}@localhost:6379"},
+        {"url": NOWHERE, "namespace": "{"},
+        {"url": NOWHERE, "lease": 9999},
+    ],
+)
+def test_no_frame_of_a_traceback_shows_the_password(kind: Any, options: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        kind(**options)
+    _, *frames = traceback.walk_tb(caught.tb)
+    assert frames
+    for frame, _ in frames:
+        assert PASSWORD not in repr({name: value for name, value in frame.f_locals.items() if name != "self"})
 
 
 def test_the_asyncio_client_is_refused() -> None:
@@ -58,10 +155,10 @@ def test_redis_py_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         (f"unix:///run/redis.sock?password={PASSWORD}&db=1", "unix:///run/redis.sock"),
         (redis.Redis(host="host", port=1, password=PASSWORD), "host:1"),
         (redis.Redis(unix_socket_path="/run/redis.sock"), "unix:///run/redis.sock"),
-        (
-            redis.Redis(connection_pool=redis.ConnectionPool(connection_class=redis.Connection)),
-            "the address of its client",
-        ),
+        ("redis://", "localhost:6379"),
+        ("redis:///2", "localhost:6379"),
+        (redis.Redis(connection_pool=redis.ConnectionPool(connection_class=redis.Connection)), "localhost:6379"),
+        (Sentinel([("host", 1)]).master_for("main"), "the address that Sentinel has for main"),
     ],
 )
 def test_messages_name_the_address(given: Any, address: str) -> None:
@@ -75,7 +172,7 @@ def test_a_server_that_is_not_there() -> None:
     with pytest.raises(OutageError, match=r"^ConnectionError: Error 111 connecting to 127\.0\.0\.1:1") as caught:
         shared.command("PING")
     assert caught.value.__cause__ is caught.value.__context__ is None
-    error = shared.unusable(str(caught.value), "all there is")
+    error = shared.unusable(caught.value, "all there is")
     assert isinstance(error, SharedStateError)
     assert str(error).startswith(
         "Redis at 127.0.0.1:1, which holds all there is, cannot be used (ConnectionError: Error 111"
@@ -100,6 +197,7 @@ def test_an_error_of_the_program_stays_one() -> None:
         (redis.AuthenticationError(), True),
         (redis.ReadOnlyError(), True),
         (ConnectionResetError(), True),
+        (RedisClusterException(), True),
         (ValueError(), False),
     ],
 )
@@ -109,9 +207,32 @@ def test_what_is_an_outage(error: Exception, is_one: bool) -> None:
 
 def test_names_of_keys() -> None:
     assert key_prefix("gigachat") == "{gigachat}:"
-    for wrong in ("", "a{b", "a}b", 5):
+    for wrong in ("", "a{b", "a}b", "a\udc80", 5):
         with pytest.raises(ConfigurationError, match=r"^namespace: "):
             key_prefix(wrong)
+
+
+def test_what_is_done_at_the_end_of_a_child_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[Any]()
+
+    def finalize(instance: None, farewell: Any, *, exitpriority: int) -> None:
+        asked.append(farewell)
+
+    def farewell() -> None:
+        asked.clear()
+
+    for name in ("multiprocessing.util", "billiard.util"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(Finalize=finalize))
+    at_end_of_child(farewell)
+    at_end_of_child(farewell)
+    assert asked == [farewell] * 2
+    monkeypatch.setattr(os, "getpid", lambda: -1)  # in the child of a fork
+    at_end_of_child(farewell)
+    assert asked == [farewell] * 4
+    monkeypatch.delitem(sys.modules, "multiprocessing.util")
+    monkeypatch.delitem(sys.modules, "billiard.util")
+    at_end_of_child(test_policies)
+    assert len(asked) == 4
 
 
 def test_policies() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,39 @@ def test_slots_of_a_killed_process_come_back_when_their_lease_ends(account: Acco
     with limiter.acquire() as slot:
         assert slot.has_waited
         assert account.now() >= ends
+
+
+CHILD = """
+import multiprocessing, sys
+from gigachat_sdk import RedisLimiter, RedisTokenStore
+
+url, namespace, method = sys.argv[1:]
+
+
+def work():
+    slots.append(RedisLimiter(url, 1, 3600, namespace=namespace).acquire())
+    assert RedisTokenStore(url, namespace=namespace).lock("oauth:1").acquire()
+    assert store.keys(f"{{{namespace}}}:*:held") and store.keys(f"{{{namespace}}}:lock:*")
+
+
+import redis
+slots, store = [], redis.Redis.from_url(url)
+if __name__ == "__main__":
+    child = multiprocessing.get_context(method).Process(target=work)
+    child.start()
+    child.join()
+    sys.exit(child.exitcode)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_children_of_multiprocessing_give_back_what_they_hold(account: Account, method: str, tmp_path: Path) -> None:
+    account.limiter()
+    (tmp_path / "child.py").write_text(CHILD)
+    command = [sys.executable, str(tmp_path / "child.py"), account.server.url, account.namespace, method]
+    subprocess.run(command, check=True, timeout=60)
+    assert account.held() == 0
+    assert account.redis.keys(f"{{{account.namespace}}}:lock:*") == []
 
 
 def test_tickets_of_a_killed_process_are_skipped_and_go(account: Account) -> None:

@@ -34,9 +34,10 @@ def test_a_limit_for_all_of_them(account: Account) -> None:
     assert isinstance(first, Slot)
     assert not first.has_waited
     with pytest.raises(
-        LimiterTimeoutError, match=r"^no slot became free in 0\.5 s: 2 of 2 are held in all processes, and 1 requests"
+        LimiterTimeoutError, match=r"^no slot became free in 0\.5 s: 2 of 2 are held in all processes; a stream"
     ):
         impatient.acquire()
+    assert impatient.waiting == 0
     first.release()
     first.release()
     until(lambda: (account.held(), account.waiting()) == (1, 0))
@@ -47,6 +48,68 @@ def test_a_limit_for_all_of_them(account: Account) -> None:
     until(lambda: account.held() == account.waiting() == 0)
     assert repr(one) == f"RedisLimiter('{account.server.address}', *: 2; 0 held, 0 waiting)"
     assert PASSWORD not in repr(one)
+
+
+@pytest.mark.parametrize(
+    ("limit", "others", "told"),
+    [
+        (1, 1, "1 of 1 is held in all processes, and 1 other request waits in this one; a stream"),
+        (2, 2, "2 of 2 are held in all processes, and 2 other requests wait in this one; a stream"),
+    ],
+)
+@pytest.mark.anyio
+async def test_who_else_waits(account: Account, limit: int, others: int, told: str) -> None:
+    limiter = account.limiter(limit)
+    slots = [await limiter.aacquire() for _ in range(limit)]
+    async with anyio.create_task_group() as group:
+        for _ in range(others):
+            group.start_soon(limiter.aacquire)
+        await anyio.to_thread.run_sync(until, lambda: account.waiting() == others)
+        limiter._timeout = 0.2
+        with pytest.raises(LimiterTimeoutError) as caught:
+            await limiter.aacquire()
+        assert str(caught.value).startswith(f"no slot became free in 0.2 s: {told}")
+        assert limiter.waiting == others
+        group.cancel_scope.cancel()
+    for slot in slots:
+        slot.release()
+
+
+@pytest.mark.anyio
+async def test_a_slot_is_given_back_at_the_end_of_its_block(account: Account) -> None:
+    limiter = account.limiter()
+    for _ in range(2):
+        async with await limiter.aacquire() as slot:
+            assert isinstance(slot, Slot)
+            assert limiter.held == 1
+    until(lambda: limiter.held == 0)
+
+
+def test_different_limits_in_one_namespace_are_told_once(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+    one, other = account.limiter({"*": 2, "GigaChat": 1}), account.limiter({"*": 3, "GigaChat": 2})
+    for _ in range(3):
+        for limiter in (one, other):
+            for bucket in limiter._keeper.buckets.values():
+                bucket.tell_all()
+            limiter.acquire().release()
+            limiter.acquire("GigaChat").release()
+            until(lambda limiter=limiter: limiter.held == 0 and not limiter._keeper.buckets["GigaChat"].is_busy)
+            until(lambda limiter=limiter: not limiter._keeper.buckets["*"].is_busy)
+    start, end = "limiters of one namespace have different limits for ", " in another process; each goes by its own"
+    assert sorted(caplog.messages) == [
+        f"{start}GigaChat: 1 here, 2{end}",
+        f"{start}GigaChat: 2 here, 1{end}",
+        f"{start}all models: 2 here, 3{end}",
+        f"{start}all models: 3 here, 2{end}",
+    ]
+
+
+def test_a_limit_that_was_another_one_before_is_no_mistake(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+    long_ago = account.now() - 11_000_000
+    account.redis.hset(account.key("state"), mapping={"limit": 7, "limit_told": long_ago})
+    with account.limiter(2).acquire():
+        assert account.redis.hget(account.key("state"), "limit") == "2"
+    assert not caplog.records
 
 
 def test_first_come_first_served(account: Account) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,11 +12,11 @@ from typing import Any
 import anyio.lowlevel
 import pytest
 import redis
-from redis_account import until
+from redis_account import Account, until
 from redis_server import PASSWORD, RedisServer
 
 import gigachat_sdk._redis_keeper as keeper_module
-from gigachat_sdk import LimiterTimeoutError, RedisLimiter, SharedStateError
+from gigachat_sdk import ConfigurationError, LimiterTimeoutError, RedisLimiter, SharedStateError
 
 pytestmark = pytest.mark.redis
 HELD = "{gigachat}:limit:*:held"
@@ -159,6 +160,36 @@ def test_a_restart_without_data_gives_nothing_out_before_all_have_told_what_they
     slot.release()
 
 
+def test_who_gives_up_meanwhile_is_told_why(server: RedisServer) -> None:
+    server.stop()
+    server.start()
+    limiter = RedisLimiter(server.url, 3, timeout=0.5)
+    with pytest.raises(LimiterTimeoutError) as caught:
+        limiter.acquire()
+    assert re.fullmatch(
+        rf"no slot became free in 0\.5 s: Redis at {re.escape(server.address)} is new to this limit, "
+        r"was just started or has lost its data, "
+        r"and gives out none for [23]\.\d s more, until all processes have told which slots they hold; "
+        "give a longer timeout",
+        str(caught.value),
+    )
+
+
+def test_who_gives_up_before_redis_has_answered_is_told_so() -> None:
+    class Slow(redis.Redis):
+        def execute_command(self, *args: Any, **options: Any) -> Any:
+            may_answer.wait(60)
+            raise redis.TimeoutError
+
+    may_answer = threading.Event()
+    with Slow() as client:
+        limiter = RedisLimiter(client, 3, timeout=0.01)
+        with pytest.raises(LimiterTimeoutError, match=r"in 0\.01 s: Redis at localhost:6379 has not answered yet$"):
+            limiter.acquire()
+        may_answer.set()
+        until(lambda: limiter._keeper._outage)
+
+
 def test_data_that_are_deleted_under_way(redis_server: RedisServer) -> None:
     keys = [f"{{deleted}}:limit:*:{name}" for name in ("state", "held")]
     limiter = RedisLimiter(redis_server.url, 1, namespace="deleted")
@@ -167,6 +198,80 @@ def test_data_that_are_deleted_under_way(redis_server: RedisServer) -> None:
         until(lambda: redis_server.client.zcard(keys[1]) == 1)
         epoch, quiet_until = map(int, redis_server.client.hmget(keys[0], "epoch", "quiet_until"))
         assert quiet_until == epoch + 3_000_000
+
+
+def test_whoever_is_new_after_a_loss_waits_for_those_who_hold_slots(redis_server: RedisServer) -> None:
+    account = Account(redis_server, "flushed")
+    holder, stranger = account.limiter(1), account.limiter(1)
+    slot = holder.acquire()
+    redis_server.client.delete(*(account.key(name) for name in ("state", "held")))
+    waiting = Waiting(stranger)
+    until(lambda: account.held() == 1)
+    assert account.redis.zrange(account.key("held"), 0, -1) == list(holder._keeper.buckets["*"].held)
+    assert waiting.outcome is None
+    slot.release()
+    with waiting.result():
+        assert account.now() >= int(account.redis.hget(account.key("state"), "quiet_until"))
+
+
+@pytest.mark.parametrize(("has_known", "pause"), [(False, 1_500_000), (True, 3_000_000)])
+def test_what_was_not_there_is_waited_for(redis_server: RedisServer, has_known: bool, pause: int) -> None:
+    redis_server.settle()
+    account = Account(redis_server, f"new-{has_known}")
+    limiter = account.limiter(timeout=0.2)
+    if has_known:
+        limiter.acquire().release()
+        until(lambda: not limiter._keeper.buckets["*"].is_busy)
+    account.redis.delete(account.key("state"))
+    with pytest.raises(LimiterTimeoutError, match="is new to this limit"):
+        limiter.acquire()
+    epoch, quiet_until = map(int, account.redis.hmget(account.key("state"), "epoch", "quiet_until"))
+    assert quiet_until == epoch + pause
+
+
+def test_keys_of_another_program(redis_server: RedisServer) -> None:
+    account = Account(redis_server, "of-another")
+    account.redis.set(account.key("held"), "a text")
+    with pytest.raises(ConfigurationError, match="has keys of another program under these names"):
+        account.limiter().acquire()
+
+
+def threads_that_cannot_start(monkeypatch: pytest.MonkeyPatch, name: str) -> list[None]:
+    """Let the first thread of a name not start."""
+    failed = list[None]()
+
+    class Thread(threading.Thread):
+        def start(self) -> None:
+            if self.name == name and not failed:
+                failed.append(None)
+                raise RuntimeError("can't start new thread")
+            super().start()
+
+    monkeypatch.setattr(keeper_module.threading, "Thread", Thread)
+    return failed
+
+
+def test_a_thread_that_cannot_be_started(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    limiter = RedisLimiter(server.url, 1, timeout=30)
+    failed = threads_that_cannot_start(monkeypatch, "gigachat-sdk-limiter")
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        limiter.acquire()
+    assert failed
+    assert limiter.waiting == 0
+    with limiter.acquire():
+        assert limiter.held == 1
+
+
+def test_redis_is_noticed_though_a_thread_could_not_be_started(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = RedisLimiter(server.url, 1, on_outage="local")
+    failed = threads_that_cannot_start(monkeypatch, "gigachat-sdk-redis-probe")
+    server.stop()
+    with limiter.acquire():
+        until(lambda: failed)
+        server.start()
+        until(lambda: server.client.zcard(HELD) == 1)
 
 
 def test_a_server_that_does_not_tell_its_uptime(redis_server: RedisServer) -> None:

@@ -14,20 +14,21 @@ from redis_server import PASSWORD
 import gigachat_sdk._redis_store as store_module
 from gigachat_sdk import (
     AccessToken,
-    APITimeoutError,
     ConfigurationError,
+    RateLimitError,
     RedisTokenStore,
     TokenStore,
 )
 from gigachat_sdk._redis_lock import GuardedRedis
 from gigachat_sdk._token_failures import TokenFailure
 from gigachat_sdk.stores import AsyncRefreshLock, RefreshLock, SealsTokens, SharesFailures
+from gigachat_sdk.types.http import Headers, ResponseInfo
 
 from .conftest import NOW, Stores
 
 pytestmark = pytest.mark.redis
 OLD, NEW = AccessToken("old-token", NOW + 600), AccessToken("new-token", NOW + 1800)
-FAILURE = TokenFailure(2, NOW, 2.0, APITimeoutError("no answer", sent=True))
+FAILURE = TokenFailure(2, NOW, 2.0, RateLimitError("busy", response=ResponseInfo(429, Headers())))
 NAME = "oauth:1f0c"
 
 
@@ -98,7 +99,7 @@ def test_nothing_in_redis_tells_anything(fleet: Stores) -> None:
     assert len(keys) == 6
     assert len({key_slot(key.encode()) for key in keys}) == 1
     texts = [*keys, *(fleet.server.client.get(key) or "" for key in keys)]
-    for word in ("old-token", "s3cr3t", "1f0c", "no answer", PASSWORD):
+    for word in ("old-token", "s3cr3t", "1f0c", "busy", PASSWORD):
         assert word not in str(texts)
     for store in (fleet.worker(), sealed):
         assert repr(store) == f"RedisTokenStore({fleet.server.address!r})"
@@ -203,7 +204,7 @@ def test_failures_are_counted_by_the_clock_of_the_server(fleet: Stores) -> None:
     one.set_failure(NAME, FAILURE, NOW)
     found = other.get_failure(NAME, NOW - 5_000)  # this worker's clock is behind
     assert found is not None
-    assert (found.count, found.pause, str(found.error)) == (2, 2.0, "no answer")
+    assert (found.count, found.pause, str(found.error)) == (2, 2.0, "busy")
     assert NOW - 5_030 < found.failed_at <= NOW - 5_000
     fleet.server.client.pexpire(fleet.key("failure"), 120_000 + 500)
     found = other.get_failure(NAME, NOW)
@@ -245,3 +246,21 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(store_module, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'gigachat-sdk\[redis\]'"):
         RedisTokenStore("redis://localhost")
+
+
+def test_what_another_program_has_put_there_is_replaced(fleet: Stores) -> None:
+    one, other = fleet.worker(), fleet.worker()
+    one.set(NAME, NEW)
+    one.set_failure(NAME, FAILURE, NOW)
+    names = [fleet.key("token"), fleet.key("failure")]
+    names.append(names[0].replace(":token:", ":lock:"))
+    for name in names:
+        fleet.server.client.delete(name)
+        fleet.server.client.rpush(name, "a list")
+    assert other.get(NAME) is None
+    assert other.get_failure(NAME, NOW) is None
+    other.delete(NAME, NEW)
+    assert other.lock(NAME).acquire()
+    other.lock(NAME).release()
+    other.set(NAME, NEW)
+    assert fleet.worker().get(NAME) == NEW

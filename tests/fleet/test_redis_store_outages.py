@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import logging
+import socket
+import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio
 import pytest
+import redis
 from redis_server import PASSWORD
 
 import gigachat_sdk._redis_lock as lock_module
 from gigachat_sdk import (
     AccessToken,
-    APITimeoutError,
     OAuthTokenManager,
+    RateLimitError,
+    RedisTokenStore,
     SharedStateError,
 )
+from gigachat_sdk._deadline import Deadline, DeadlineError, running
 from gigachat_sdk._redis import OutageError
 from gigachat_sdk._redis_lock import Keeper
 from gigachat_sdk._token_failures import TokenFailure
 from gigachat_sdk.testing import Emulator
+from gigachat_sdk.types.http import Headers, ResponseInfo
 
 from .conftest import NOW, Stores, until
 
 pytestmark = pytest.mark.redis
 OLD = AccessToken("old-token", NOW + 600)
-FAILURE = TokenFailure(2, NOW, 2.0, APITimeoutError("no answer", sent=True))
+FAILURE = TokenFailure(2, NOW, 2.0, RateLimitError("busy", response=ResponseInfo(429, Headers())))
 NAME = "oauth:1f0c"
 
 
@@ -132,7 +140,7 @@ def test_a_redis_that_is_slow_to_refuse_is_not_asked_by_each_caller(
         raise OutageError("no answer")
 
     monkeypatch.setattr(lock_module.time, "monotonic", lambda: now)
-    monkeypatch.setattr(store._redis._redis, "command", hang)
+    monkeypatch.setattr(store._redis._redis, "run", hang)
     for _ in range(10):
         with pytest.raises(SharedStateError, match="no answer"):
             store.get(NAME)
@@ -141,3 +149,71 @@ def test_a_redis_that_is_slow_to_refuse_is_not_asked_by_each_caller(
     with pytest.raises(SharedStateError):
         store.get(NAME)
     assert now == 1003.0
+
+
+@pytest.fixture
+def silent() -> Iterator[RedisTokenStore]:
+    """A store at a ready client without timeouts, whose Redis accepts and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = redis.Redis(port=server.getsockname()[1])
+        yield RedisTokenStore(client)
+        client.connection_pool.disconnect()
+
+
+STEPS: dict[str, Callable[[RedisTokenStore], Any]] = {
+    "a look": lambda store: store.aget(NAME),
+    "a token": lambda store: store.aset(NAME, AccessToken("new-token")),
+    "a refusal": lambda store: store.adelete(NAME, OLD),
+    "a failure": lambda store: store.aset_failure(NAME, FAILURE, NOW),
+    "a look at failures": lambda store: store.aget_failure(NAME, NOW),
+    "the lock": lambda store: store.alock(NAME).acquire(),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_task_that_is_cancelled_does_not_wait_for_a_redis_that_never_answers(
+    silent: RedisTokenStore, step: str
+) -> None:
+    with anyio.move_on_after(0.05) as scope:
+        await STEPS[step](silent)
+    assert scope.cancelled_caught
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_task_waits_for_such_a_redis_until_its_deadline(silent: RedisTokenStore, step: str) -> None:
+    is_late = False
+    with running(Deadline(0.05)):
+        try:
+            await STEPS[step](silent)
+        except DeadlineError:
+            is_late = True
+    assert is_late is (step in {"a look", "a look at failures", "the lock"})
+    if step == "a token":
+        assert await silent.aget(NAME) == AccessToken("new-token")  # what was bought is not lost
+
+
+def test_a_thread_that_has_no_time_left_does_not_ask(silent: RedisTokenStore) -> None:
+    with running(Deadline(-1)), pytest.raises(DeadlineError):
+        silent.get(NAME)
+
+
+@pytest.mark.anyio
+async def test_of_many_tasks_that_were_refused_with_a_token_one_tells_redis(
+    fleet: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, threads = fleet.worker(), list[int]()
+    await store.aset(NAME, OLD)
+    real = store.delete
+
+    def delete(name: str, token: AccessToken) -> None:
+        threads.append(threading.get_ident())
+        real(name, token)
+
+    monkeypatch.setattr(store, "delete", delete)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(store.adelete, NAME, OLD)
+    assert len(threads) == 1
+    assert await fleet.worker().aget(NAME) is None

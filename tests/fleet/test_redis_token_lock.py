@@ -215,3 +215,18 @@ def test_others_go_on_with_the_old_token_while_one_worker_renews_it(fleet: Store
         assert emulator.oauth_requests == 2
         for manager in managers:
             manager.close()
+
+
+def test_a_thread_that_cannot_be_started_leaves_nothing_locked(fleet: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(self: Keeper) -> None:
+        raise RuntimeError("can't start new thread")
+
+    lock = fleet.worker().lock("oauth:1")
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "start", start)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            lock.acquire()
+    assert not Keeper.running
+    assert fleet.keys() == []
+    assert fleet.worker().lock("oauth:1").acquire(wait=False)
+    assert lock.acquire(wait=False) is False
