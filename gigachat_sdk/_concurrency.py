@@ -20,7 +20,7 @@ import anyio
 import anyio.to_thread
 import sniffio
 
-from ._deadline import DeadlineError, shortened
+from ._deadline import DeadlineError, current_deadline, no_deadline, shortened
 
 T = TypeVar("T")
 
@@ -78,6 +78,40 @@ async def async_read_in_thread(function: Callable[[], T]) -> T:
     if not results:
         raise DeadlineError
     return results[0]
+
+
+_ASKING_AT_ONCE = 40  # threads, for each event loop
+_askers: weakref.WeakKeyDictionary[Any, anyio.CapacityLimiter] = weakref.WeakKeyDictionary()
+
+
+async def async_ask_in_thread(function: Callable[[], T]) -> T:
+    """Ask a server in a thread that goes on alone when it is given up; the tasks of a loop start so many at once.
+
+    Raises:
+        DeadlineError: The deadline of the call came first.
+    """
+    seconds, loop = shortened(None), current_loop()
+    limiter = _askers.get(loop)
+    if limiter is None:
+        limiter = _askers[loop] = anyio.CapacityLimiter(_ASKING_AT_ONCE)
+    with anyio.move_on_after(seconds):
+        async with limiter:
+            return await async_read_in_thread(function)
+    raise DeadlineError
+
+
+async def async_tell_in_thread(function: Callable[[], None]) -> None:
+    """Tell a server in a thread that goes on alone when it is given up: late or cancelled, what is to be told is told.
+
+    The deadline of the call ends the wait for it, without an error.
+    """
+    deadline = current_deadline()
+    with no_deadline():
+        if deadline is None:
+            await async_read_in_thread(function)
+        else:
+            with anyio.move_on_after(max(deadline.remaining, 0)):
+                await async_read_in_thread(function)
 
 
 def read_in_thread(function: Callable[[], T]) -> T:

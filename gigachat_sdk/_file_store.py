@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from ._deadline import Deadline, DeadlineError, no_deadline, running
 from ._file_lock import SAFELY, FileLock, trouble_with
 from ._logging import logger
 from ._shared_lock import TaskSide
+from ._token import is_end
 from ._token_failures import TokenFailure, failure_document, failure_of
 from .errors import ConfigurationError, ConfigurationTypeError
 from .types._narrow import is_dict, is_path
@@ -55,18 +57,18 @@ class FileTokenStore:
 
     The file is for its owner alone (mode 0600) and is replaced as a whole. What is no such file is not read: one of
     another user, one that others may read, a link, anything that was not written here. It is ignored with a warning,
-    and replaced when a token is saved. Where a token cannot be saved (no space, no permission), the process that has
-    bought it goes on with it, and a warning says why.
+    and replaced when a token is saved; but a folder, a device, a pipe or a socket never is. Where a token cannot be
+    saved (no space, no permission), the process that has bought it goes on with it, and a warning says why.
 
     Tokens are renewed under a lock between processes: a file beside the first one, `<path>.<digits>.lock`. A process
-    that is killed gives it back at once. A token endpoint that fails is left in peace by all processes together.
+    that is killed gives it back at once. A token endpoint that answers with an error is left in peace by all together.
 
     Args:
         path: The file; `~` stands for the home folder. A folder that is missing is made, for its owner alone (0700).
             Put it on a disk of this machine: locks of network folders cannot be relied on.
 
     Raises:
-        ConfigurationError: The path is a folder, or its folder cannot be made.
+        ConfigurationError: At the path is a folder, a device, a pipe or a socket; or its folder cannot be made.
 
     Example:
         >>> store = FileTokenStore("~/.cache/gigachat/tokens.json")
@@ -178,19 +180,23 @@ class FileTokenStore:
         return content if content.signature == signature else None
 
     def _read(self) -> _Content:
-        content, trouble = _Content(), ""
+        content, trouble, is_precious = _Content(), "", False
         try:
             facts = os.lstat(self._path)
             content.signature = _signature(facts)
             if stat.S_ISLNK(facts.st_mode):
                 raise _UntrustedError("it is a link")
-            content = _parsed(self._path)
+            trouble = _precious(facts)
+            is_precious = bool(trouble)
+            if not is_precious:  # opening alone does something to some devices
+                content = _parsed(self._path)
         except FileNotFoundError:
             content.signature = None
         except (OSError, _UntrustedError) as error:
             trouble = str(error)
         if trouble and content.signature != self._content.signature:
-            logger.warning("tokens are not read from %s, it will be replaced: %s", self._path, trouble)
+            outcome = "it is left as it is" if is_precious else "it will be replaced"
+            logger.warning("tokens are not read from %s, %s: %s", self._path, outcome, trouble)
         self._content = content
         return content
 
@@ -226,6 +232,8 @@ class FileTokenStore:
             "failures": content.failures,
         }
         temporary = f"{self._path}.tmp"
+        for place in (self._path, temporary):
+            _refuse_precious(place)
         with suppress(FileNotFoundError):
             os.unlink(temporary)  # noqa: PTH108  # of a process that was killed; a link is removed, not followed
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o600)
@@ -275,12 +283,34 @@ def _checked(path: object) -> Path:
         try:
             file = Path(given).expanduser().absolute()
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not file.is_dir():
+            trouble = "it is a folder, and a file is needed" if file.is_dir() else ""
+            with suppress(FileNotFoundError):
+                trouble = trouble or _precious(file.lstat())
+            if not trouble:
                 return file
-            trouble = "it is a folder, and a file is needed"
         except (OSError, RuntimeError) as error:  # RuntimeError: there is no such home
             trouble = str(error)
     raise ConfigurationError(f"path: tokens cannot be kept in {given!r}: {trouble}")
+
+
+def _precious(facts: os.stat_result) -> str:
+    """Say why what lies at a path must not be replaced by a file; nothing where it may be."""
+    if stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode):
+        return ""
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return f"it is {kinds.get(stat.S_IFMT(facts.st_mode), 'a device')}, and a file is needed"
+
+
+def _refuse_precious(path: str) -> None:
+    """Refuse to replace what is no file: the superuser may replace devices.
+
+    Raises:
+        OSError: There is such a thing at the path.
+    """
+    with suppress(FileNotFoundError):
+        trouble = _precious(os.lstat(path))
+        if trouble:
+            raise OSError(errno.EPERM, trouble, path)
 
 
 def _signature(facts: os.stat_result) -> _Signature:
@@ -329,9 +359,7 @@ def _token(entry: object) -> AccessToken | None:
     value, end = (entry.get("value"), entry.get("expires_at")) if is_dict(entry) else (None, None)
     if not isinstance(value, str) or not _VISIBLE_ASCII.fullmatch(value):
         return None
-    if end is None or (isinstance(end, float) and math.isfinite(end)):
-        return AccessToken(value, end)
-    return None
+    return AccessToken(value, end) if is_end(end) else None
 
 
 def _end(token: AccessToken) -> float:

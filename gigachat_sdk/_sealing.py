@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import math
 import os
 import threading
 from base64 import urlsafe_b64encode
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from ._token import is_end
 from .types._narrow import is_dict
 from .types.tokens import AccessToken
 
@@ -56,8 +56,7 @@ class Keys:
         """Decrypt a token; None where there is none that can be read."""
         document = self.unseal(sealed) or {}
         value, end = document.get("value"), document.get("expires_at")
-        is_time = end is None or (isinstance(end, int | float) and math.isfinite(end))
-        return AccessToken(value, end) if isinstance(value, str) and value and is_time else None
+        return AccessToken(value, end) if isinstance(value, str) and value and is_end(end) else None
 
 
 _made: dict[bytes, Keys] = {}

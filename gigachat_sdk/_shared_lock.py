@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from ._concurrency import AsyncLock, async_in_thread, async_sleep, sleep
+from ._concurrency import AsyncLock, async_read_in_thread, async_sleep, sleep
 from ._deadline import shortened
 
 HeldT = TypeVar("HeldT")
@@ -144,7 +144,7 @@ class SharedLock(ABC, Generic[HeldT]):
         return True
 
     async def _try_in_thread(self, turn: AsyncLock) -> bool:
-        """Try in a thread, which goes on when the task is cancelled, and then gives back what it has got."""
+        """Try in a thread, which goes on alone when the task is cancelled, and then gives back what it has got."""
         ticket, thread, process = _Ticket(), threading.get_ident(), os.getpid()
 
         def take() -> bool:
@@ -163,7 +163,7 @@ class SharedLock(ABC, Generic[HeldT]):
             return False
 
         try:
-            return await async_in_thread(take)
+            return await async_read_in_thread(take)
         except BaseException:
             with self._guard:
                 ticket.is_wanted = False

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 from enum import Enum
+from typing import TypeGuard
 
 from ._constants import EARLY_REFRESH, EXPIRY_MARGIN
 from ._logging import logger
@@ -17,6 +18,7 @@ from .types.tokens import AccessToken
 
 # 1e11 seconds is the year 5138, 1e11 milliseconds is 1973: no token of either unit lies on the wrong side.
 _MILLISECONDS_FROM = 1e11
+_LATEST = 1e15  # Python would not make a float of an integer of hundreds of digits
 
 
 class Freshness(Enum):
@@ -41,6 +43,13 @@ def unix_seconds(value: float | None) -> float | None:
     if not value or not value > 0:  # NaN is not greater than anything
         return None
     return value / 1000 if value >= _MILLISECONDS_FROM else float(value)
+
+
+def is_end(value: object) -> TypeGuard[float | None]:
+    """Say whether a value that was kept beside a token can be its `expires_at`: Unix seconds, None for never."""
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LATEST
 
 
 def usable_until(expires_at: float | None, now: float) -> float | None:

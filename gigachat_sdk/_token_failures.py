@@ -1,4 +1,4 @@
-"""Tokens that could not be bought: how long the endpoint is left in peace, by all callers together. No I/O.
+"""Tokens that could not be bought: how long the endpoint is left in peace, and by whom. No I/O.
 
 Times are Unix seconds.
 """
@@ -17,10 +17,8 @@ from ._constants import (
     TOKEN_FAILURE_MEMORY,
 )
 from .errors import (
-    APIConnectionError,
     APIError,
     APIStatusError,
-    APITimeoutError,
     AuthenticationError,
     BadRequestError,
     InternalServerError,
@@ -37,7 +35,7 @@ _LARGEST: Final = 1e12  # of the numbers in a note; Python would not make a floa
 
 @dataclass(frozen=True)
 class TokenFailure:
-    """A token could not be bought: what all who need it share, so that the endpoint is left in peace together.
+    """A token could not be bought: what those whom it concerns share, so that the endpoint is left in peace.
 
     Attributes:
         count: How many attempts have failed one after the other.
@@ -66,8 +64,12 @@ class TokenFailure:
         """Return the error for somebody who asks during the pause."""
         left = self.seconds_left(now)
         error = self.error.copy()
-        times = "once" if self.count == 1 else f"{self.count} times running"
-        message = f"{self.error.message} (this failed {times}; the token endpoint is asked again in {left:.1f} s)"
+        told = (
+            "the last call for a token got this"
+            if self.count == 1
+            else f"the last {self.count} calls for a token failed"
+        )
+        message = f"{self.error.message} ({told}; the token endpoint is asked again in {left:.1f} s)"
         error.message, error.args = message, (message,)
         if isinstance(error, APIStatusError) and error.retry_after is not None:
             error.retry_after = left
@@ -107,21 +109,21 @@ _STATUS_ERRORS: Mapping[str, type[APIStatusError]] = {
         RateLimitError,
     )
 }
-_CONNECTION_ERRORS: Mapping[str, type[APIConnectionError]] = {
-    kind.__name__: kind for kind in (APIConnectionError, APITimeoutError)
-}
 
 
 def concerns_everybody(error: APIError) -> bool:
-    """Say whether a failure is the endpoint's, so that other machines need not try.
+    """Say whether a failure is the endpoint's answer, so that other clients and machines need not try.
 
-    That it could not be reached may be the fault of this machine, and must not stop the others.
+    That it could not be reached, or not in time, may be due to one client's proxy, network or timeout.
     """
-    return isinstance(error, APIStatusError) or (isinstance(error, APIConnectionError) and error.sent)
+    return isinstance(error, APIStatusError)
 
 
 def failure_document(failure: TokenFailure) -> dict[str, Any]:
-    """Return a failure as JSON for other processes: neither the request's headers nor the body of the answer."""
+    """Return a failure as JSON for other processes: neither the request's headers nor the body of the answer.
+
+    Of failures only those that are answers are read again: see `concerns_everybody`.
+    """
     error = failure.error
     request, is_answer = error.request, isinstance(error, APIStatusError)
     return {
@@ -139,23 +141,21 @@ def failure_document(failure: TokenFailure) -> dict[str, Any]:
 
 
 def failure_of(document: object) -> TokenFailure | None:
-    """Return the failure that another process has noted; None where the note makes no sense."""
+    """Return the failure that another process has noted; None where the note makes no sense, or is of no answer."""
     if not is_dict(document):
         return None
-    count, failed_at, pause = (_number(document.get(name)) for name in ("count", "failed_at", "pause"))
+    count, failed_at, pause, status = (
+        _number(document.get(name)) for name in ("count", "failed_at", "pause", "status")
+    )
     kind, message, method, url, identifier = (
         _text(document.get(name)) for name in ("kind", "message", "method", "url", "request_id")
     )
-    if count is None or failed_at is None or pause is None or kind is None or message is None:
+    if count is None or failed_at is None or pause is None or status is None or kind is None or message is None:
         return None
     if count < 1 or not 0 <= pause <= RETRY_AFTER_LIMIT:
         return None
     request = None if method is None or url is None else RequestInfo(method, url)
-    if kind in _CONNECTION_ERRORS:
-        return TokenFailure(int(count), failed_at, pause, _CONNECTION_ERRORS[kind](message, sent=True, request=request))
-    response = ResponseInfo(
-        int(_number(document.get("status")) or 0), Headers({} if identifier is None else {"x-request-id": identifier})
-    )
+    response = ResponseInfo(int(status), Headers({} if identifier is None else {"x-request-id": identifier}))
     error = _STATUS_ERRORS.get(kind, APIStatusError)(message, request=request, response=response)
     error.retry_after = _number(document.get("retry_after"))
     return TokenFailure(int(count), failed_at, pause, error)

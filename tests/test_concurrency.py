@@ -8,17 +8,22 @@ import threading
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 import trio
 
 from gigachat_sdk._concurrency import (
     Lock,
+    async_ask_in_thread,
     async_begin,
     async_sleep,
+    async_tell_in_thread,
     finish_soon,
     interrupt,
     sleep,
 )
+from gigachat_sdk._deadline import Deadline, DeadlineError, current_deadline, running
 
 
 def test_sleeping_lets_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +45,66 @@ def test_sleeping_lets_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
         return order
 
     assert asyncio.run(main()) == ["other", "main"]
+
+
+@pytest.mark.anyio
+async def test_a_loop_asks_in_so_many_threads_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gigachat_sdk._concurrency._ASKING_AT_ONCE", 2)
+    guard, most, now, answers = threading.Lock(), 0, 0, list[int]()
+    is_full = threading.Event()
+
+    def ask() -> int:
+        nonlocal most, now
+        with guard:
+            now += 1
+            most = max(most, now)
+            if now == 2:
+                is_full.set()
+        is_full.wait(30)
+        with guard:
+            now -= 1
+        return 1
+
+    async def task() -> None:
+        answers.append(await async_ask_in_thread(ask))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(8):
+            tasks.start_soon(task)
+    assert (sum(answers), most) == (8, 2)
+
+
+@pytest.mark.anyio
+async def test_who_waits_to_ask_waits_until_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gigachat_sdk._concurrency._ASKING_AT_ONCE", 1)
+    may_answer, is_asking = threading.Event(), anyio.Event()
+
+    async def hold() -> None:
+        is_asking.set()
+        await async_ask_in_thread(may_answer.wait)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hold)
+        await is_asking.wait()
+        await anyio.lowlevel.checkpoint()
+        with running(Deadline(0.02)), pytest.raises(DeadlineError):
+            await async_ask_in_thread(lambda: pytest.fail("it was not its turn"))
+        may_answer.set()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seconds", [None, 60.0, -1.0])
+async def test_what_is_to_be_told_is_told_whatever_the_deadline(seconds: float | None) -> None:
+    is_told, deadlines = threading.Event(), list[object]()
+
+    def tell() -> None:
+        deadlines.append(current_deadline())
+        is_told.set()
+
+    with running(None if seconds is None else Deadline(seconds)):
+        await async_tell_in_thread(tell)
+    assert is_told.wait(30)
+    assert deadlines == [None]
 
 
 def test_a_lock_that_is_taken_can_be_passed_by() -> None:

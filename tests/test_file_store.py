@@ -20,17 +20,18 @@ import pytest
 import gigachat_sdk._file_store as store_module
 from gigachat_sdk import (
     AccessToken,
-    APITimeoutError,
     FileTokenStore,
+    RateLimitError,
     TokenStore,
 )
 from gigachat_sdk._deadline import Deadline, running
 from gigachat_sdk._token_failures import TokenFailure
 from gigachat_sdk.stores import AsyncRefreshLock, RefreshLock, SealsTokens, SharesFailures
+from gigachat_sdk.types.http import Headers, ResponseInfo
 
 NOW = 1_800_000_000.0
 OLD, NEW = AccessToken("old", NOW), AccessToken("new", NOW + 1800)
-FAILURE = TokenFailure(2, NOW, 2.0, APITimeoutError("no answer", sent=True))
+FAILURE = TokenFailure(2, NOW, 2.0, RateLimitError("busy", response=ResponseInfo(429, Headers())))
 
 
 @pytest.fixture
@@ -157,6 +158,12 @@ def test_a_file_that_did_not_change_is_not_read_again(
     assert store.get("a") is None
 
 
+@pytest.mark.parametrize("end", [1_800_000_000, 1_800_000_000.5, None])
+def test_an_end_may_be_a_whole_number(store: FileTokenStore, path: Path, end: float | None) -> None:
+    store.set("a", AccessToken("t", end))
+    assert store.get("a") == FileTokenStore(path).get("a") == AccessToken("t", end)
+
+
 def test_tokens_that_ended_long_ago_are_dropped(store: FileTokenStore, path: Path) -> None:
     store.set("a", AccessToken("ended", 1_000_000_000.0))
     store.set("b", NEW)
@@ -197,7 +204,6 @@ def written(text: str | bytes) -> Callable[[Path], None]:
 FOREIGN: list[tuple[str, Callable[[Path], Any], str]] = [
     ("link", as_link, "it is a link"),
     ("dangling link", lambda path: path.symlink_to(path.with_name("nowhere")), "it is a link"),
-    ("pipe", lambda path: os.mkfifo(path, 0o600), "it is no regular file"),
     ("group-readable", as_group_readable, r"others may read or write it \(mode 640\)"),
     ("writable by others", as_writable_by_others, r"others may read or write it \(mode 602\)"),
     ("empty", written(""), "its content is no file of tokens"),
@@ -270,6 +276,8 @@ def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(store: FileTo
         {"value": "x", "expires_at": "soon"},
         {"value": "x", "expires_at": 1e400},
         {"value": "x", "expires_at": True},
+        {"value": "x", "expires_at": 10**400},
+        {"value": "x", "expires_at": float("nan")},
     ],
 )
 def test_of_a_file_with_odd_entries_the_rest_is_taken(store: FileTokenStore, path: Path, entry: Any) -> None:

@@ -61,7 +61,9 @@ def test_a_child_of_a_fork_can_make_keys_though_its_parent_was_just_making_some(
         assert keys_of(SECRET, NAME).label
 
 
-@pytest.mark.parametrize("token", [AccessToken("eyJ.x"), AccessToken("eyJ.x", 1706026848.5)])
+@pytest.mark.parametrize(
+    "token", [AccessToken("eyJ.x"), AccessToken("eyJ.x", 1706026848.5), AccessToken("eyJ.x", 1706026848)]
+)
 def test_tokens_come_back_as_they_were(token: AccessToken) -> None:
     keys = Keys(b"r" * 32)
     sealed = keys.seal_token(token)
@@ -87,6 +89,8 @@ def test_what_cannot_be_decrypted_is_nothing(sealed: str | bytes | None) -> None
         {"value": 5},
         {"value": "x", "expires_at": "soon"},
         {"value": "x", "expires_at": float("inf")},
+        {"value": "x", "expires_at": 10**400},
+        {"value": "x", "expires_at": True},
         {"count": 1, "pause": 1},
     ],
 )

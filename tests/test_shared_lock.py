@@ -26,7 +26,8 @@ class Outside:
         self.given_back = 0
         self.forgotten = 0
         self.error: Exception | None = None
-        self.while_asked: Callable[[], None] = lambda: None
+        self.while_asked: Callable[[], Any] = lambda: None
+        self.when_given_back: Callable[[], None] = lambda: None
 
 
 class OutsideLock(SharedLock[object]):
@@ -48,6 +49,7 @@ class OutsideLock(SharedLock[object]):
         assert self.outside.holder is held
         self.outside.holder = None
         self.outside.given_back += 1
+        self.outside.when_given_back()
 
     def _forget(self, held: object) -> None:
         self.outside.forgotten += 1
@@ -306,10 +308,33 @@ def test_a_task_that_is_cancelled_just_when_it_got_the_lock_gives_it_back(
         with pytest.raises(asyncio.CancelledError):
             await lock.aacquire()
 
-    monkeypatch.setattr(lock_module, "async_in_thread", got_and_cancelled)
+    monkeypatch.setattr(lock_module, "async_read_in_thread", got_and_cancelled)
     asyncio.run(main())
     assert (outside.holder, outside.given_back) == (None, 1)
     assert lock.acquire()
+    lock.release()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("end", ["cancelled", "deadline"])
+async def test_a_task_need_not_wait_for_an_answer_and_what_comes_late_is_given_back(
+    lock: OutsideLock, outside: Outside, end: str
+) -> None:
+    may_answer, is_given_back = threading.Event(), threading.Event()
+    outside.while_asked = may_answer.wait
+    outside.when_given_back = is_given_back.set
+    if end == "deadline":
+        with running(Deadline(0.01)), pytest.raises(DeadlineError):
+            await lock.aacquire()
+    else:
+        with anyio.move_on_after(0.01) as scope:
+            await lock.aacquire()
+        assert scope.cancelled_caught
+    assert not is_given_back.is_set()  # it is still being asked
+    may_answer.set()
+    assert is_given_back.wait(30)
+    assert (outside.holder, outside.given_back) == (None, 1)
+    assert await lock.aacquire(wait=False)
     lock.release()
 
 

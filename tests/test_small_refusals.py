@@ -19,7 +19,7 @@ from gigachat_sdk._response import ChunkReader
 from gigachat_sdk._settings import Arguments, check_names
 from gigachat_sdk._token import unix_seconds
 from gigachat_sdk.errors import APIStatusError, ConfigurationError, ConfigurationTypeError, InvalidRequestError
-from gigachat_sdk.stores import Failures, failures_of
+from gigachat_sdk.stores import Failures, _after_fork, failures_of
 from gigachat_sdk.types import ChatCompletionChunk, ChatCompletionMessage, Headers, RequestInfo, ResponseInfo
 from gigachat_sdk.types.http import scrub_url
 
@@ -125,13 +125,13 @@ def test_managers_of_a_store_share_what_failed_where_the_store_allows_it() -> No
     assert failures_of(strange, "a") == Failures()
 
 
-def test_after_a_fork_nobody_waits_for_a_lock_of_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_fork_nobody_waits_for_a_lock_of_the_parent() -> None:
     store = MemoryTokenStore()
     token = AccessToken("t")
     store.set("a", token)
     assert store.lock("a").acquire()
     held = store.alock("a")
-    monkeypatch.setattr("os.getpid", lambda: -1)
+    _after_fork()  # what happens in the child
     assert store.lock("a").acquire(wait=False)
     assert store.alock("a") is not held
     assert store.get("a") is token

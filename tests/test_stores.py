@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 
 import anyio
@@ -132,3 +135,44 @@ async def test_a_lock_is_held_by_one_task() -> None:
         order.append("second")
         lock.release()
     assert order == ["first", "second", "third"]
+
+
+FORK = """
+import os, threading
+from gigachat_sdk import AccessToken, MemoryTokenStore
+store, token = MemoryTokenStore(), AccessToken("t")
+store.set("a", token)
+def hold():
+    with store._guard:
+        is_held.set()
+        threading.Event().wait()
+is_held = threading.Event()
+threading.Thread(target=hold, daemon=True).start()
+is_held.wait()
+assert store.lock("a").acquire()
+child = os.fork()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+    assert not store.lock("a").acquire(wait=False)
+else:
+    taken = []
+    together = threading.Barrier(8)
+    def take():
+        together.wait()
+        lock = store.lock("a")
+        taken.append((lock, lock.acquire(wait=False)))
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.delete("a", token)
+    os._exit(not (len({lock for lock, _ in taken}) == 1 == sum(got for _, got in taken) and store.get("a") is None))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_in_the_child_of_a_fork_no_lock_is_held_and_threads_that_begin_together_share_one() -> None:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")

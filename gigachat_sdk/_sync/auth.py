@@ -32,9 +32,8 @@ from .._token import (
     unix_seconds,
     usable_until,
 )
-from .._token_failures import TokenFailure, concerns_everybody, next_failure
 from ..errors import APIError, ConfigurationError, ConfigurationTypeError
-from ..stores import SealsTokens, SharesFailures, TokenStore, failures_of, process_store
+from ..stores import KnownFailures, SealsTokens, SharesFailures, TokenStore, process_store
 from ..types._narrow import is_utf8
 from ..types.client_options import CONNECTION_NAMES, ConnectionOptions
 from ..types.tokens import AccessToken, TokenAnswer
@@ -137,14 +136,15 @@ class _RenewingTokenManager:
         self._store = store.sealed_with(secret) if isinstance(store, SealsTokens) else store
         self._given = access_token  # the user's own token comes first, and is renewed once it is refused
         self._clock = clock
-        self._failures = failures_of(self._store, name)
+        self._failures = KnownFailures(self._store, name)
 
     def get_token(self) -> AccessToken:
         """Return a token that is valid now, from the store or from the service.
 
         A cold or expired token costs one call, however many wait for it. From a minute before the expiry one caller
-        renews it, and the rest go on with the one that is still valid. After a call that failed nobody asks again for a
-        while (1 s, then 2, up to 30; longer where the service says so): whoever needs a token gets that error.
+        renews it, and the rest go on with the one that is still valid. After an answer that is an error nobody asks
+        again for a while (1 s, then 2, up to 30; longer where the service says so): whoever needs a token gets that
+        error. Where there was no answer, the callers of this manager alone wait so.
 
         Raises:
             AuthenticationError: The service does not accept the credentials.
@@ -154,47 +154,45 @@ class _RenewingTokenManager:
         given = self._given
         if given is not None and freshness(given, self._clock()) is not Freshness.EXPIRED:
             return given
-        token, shared = self._store.get(self._name), self._failures
+        token, failures = self._store.get(self._name), self._failures
         now = self._clock()
         state = freshness(token, now)
         if token is not None and state is Freshness.FRESH:
-            shared.last = None  # another caller, perhaps of another process, has had success
+            failures.succeeded()  # another caller, perhaps of another process, has had success
             return token
-        if token is not None and state is Freshness.AGEING and now < shared.pause_until:
+        if token is not None and state is Freshness.AGEING and failures.is_too_early(now):
             return token
         if state is Freshness.EXPIRED:
-            _refuse_during_pause(shared.last, now)
-        failures = shared.count
+            failures.refuse_during_pause(now)
+        counts = failures.counts
         lock = self._store.lock(self._name)
         if not lock.acquire(wait=state is Freshness.EXPIRED) and token is not None:
             return token
         try:
-            return self._renew(failures)
+            return self._renew(counts)
         finally:
             lock.release()
 
-    def _renew(self, failures: int) -> AccessToken:
+    def _renew(self, counts: tuple[int, int]) -> AccessToken:
         """Renew the token under its lock, unless another caller has, or has just failed to."""
-        shared = self._failures
+        failures = self._failures
         token = self._store.get(self._name)
         now = self._clock()
         usable = token if freshness(token, now) is not Freshness.EXPIRED else None
         if usable is not None and freshness(usable, now) is Freshness.FRESH:
-            shared.last = None
+            failures.succeeded()
             return usable
-        if shared.count > failures and shared.last is not None:
+        failure = failures.since(counts)
+        if failure is not None:
             # Whoever waited with us gets the same answer, and the service is asked once.
             if usable is not None:
                 return usable
-            raise shared.last.error.copy()
+            raise failure.error.copy()
         if isinstance(self._store, SharesFailures):
-            noted = self._store.get_failure(self._name, now)
-            if noted is not None and (shared.last is None or shared.last.failed_at < noted.failed_at):
-                shared.last = noted
-                shared.pause_until = now + noted.seconds_left(now, is_early=True)
+            failures.heard(self._store.get_failure(self._name, now), now)
         if usable is None:
-            _refuse_during_pause(shared.last, now)
-        elif now < shared.pause_until:
+            failures.refuse_during_pause(now)
+        elif failures.is_too_early(now):
             return usable
         try:
             answer = self._transport.request(self._call, TokenAnswer, None)
@@ -206,21 +204,19 @@ class _RenewingTokenManager:
         now = self._clock()
         renewed = AccessToken(answer.access_token, usable_until(unix_seconds(answer.expires_at), now))
         if freshness(renewed, now) is not Freshness.FRESH:
-            shared.pause_until = now + REFRESH_PAUSE  # a short-lived token must not be renewed by every call
-        shared.last = None
+            failures.hold_early(now + REFRESH_PAUSE)  # a short-lived token must not be renewed by every call
+        failures.succeeded()
         self._store.set(self._name, renewed)
         return renewed
 
     def _note(self, error: APIError) -> bool:
-        """Let all who need the token know that it could not be bought; False where that concerns this caller alone."""
+        """Remember that the token could not be bought, for all whom it concerns; False where that is this caller."""
         deadline = current_deadline()
         if (deadline is not None and deadline.remaining <= 0) or self._transport.http.is_closed:
             return False
-        shared, now = self._failures, self._clock()
-        failure = next_failure(shared.last, error, now)
-        shared.told(failure)
-        shared.pause_until = now + failure.seconds_left(now, is_early=True)
-        if concerns_everybody(error) and isinstance(self._store, SharesFailures):
+        now = self._clock()
+        failure = self._failures.failed(error, now)
+        if failure is not None and isinstance(self._store, SharesFailures):
             self._store.set_failure(self._name, failure, now)
         return True
 
@@ -359,12 +355,6 @@ def manager_for(config: ClientConfig, transport: Transport) -> TokenManager | No
         made, transport, call, name, secret, token_store=config.token_store, access_token=auth.access_token
     )
     return made
-
-
-def _refuse_during_pause(last: TokenFailure | None, now: float) -> None:
-    """Raise the error of the last attempt to buy a token, while it is too early for another one."""
-    if last is not None and last.seconds_left(now):
-        raise last.refusal(now)
 
 
 def _transport(arguments: Arguments) -> Transport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from gigachat_sdk import (
 from gigachat_sdk._token_failures import TokenFailure
 from gigachat_sdk.stores import SharesFailures
 from gigachat_sdk.testing import Emulator, Reply
+from gigachat_sdk.types.http import Headers, ResponseInfo
 
 from .conftest import Clock, Connect
 from .servers import refusing_port
@@ -44,8 +46,10 @@ async def test_nobody_asks_during_the_pause_which_doubles(emulator: Emulator, cl
         for manager in managers:
             with pytest.raises(InternalServerError) as caught:
                 await manager.get_token()
-            times = "once" if number == 1 else f"{number} times running"
-            assert f"(this failed {times}; the token endpoint is asked again in 0.5 s)" in str(caught.value)
+            told = (
+                "the last call for a token got this" if number == 1 else f"the last {number} calls for a token failed"
+            )
+            assert f"({told}; the token endpoint is asked again in 0.5 s)" in str(caught.value)
             assert caught.value.__context__ is None
         assert emulator.oauth_requests == number
         clock.now += 0.5
@@ -65,7 +69,7 @@ async def test_success_ends_it(emulator: Emulator, clock: Clock) -> None:
     emulator.reply(OAUTH, Reply(500))
     with pytest.raises(InternalServerError):
         await manager.get_token()
-    with pytest.raises(InternalServerError, match=r"failed once; .* again in 1\.0 s"):
+    with pytest.raises(InternalServerError, match=r"the last call for a token got this; .* again in 1\.0 s"):
         await manager.get_token()
     await manager.aclose()
 
@@ -155,8 +159,8 @@ async def test_the_failure_of_another_process_is_heeded(emulator: Emulator, cloc
     store = NotingStore()
     assert isinstance(store, SharesFailures)
     manager = manager_of(emulator, clock, token_store=store)
-    store.noted = TokenFailure(3, clock.now - 1, 4.0, APITimeoutError("no answer", sent=True))
-    with pytest.raises(APITimeoutError, match=r"failed 3 times running; .* again in 3\.0 s"):
+    store.noted = TokenFailure(3, clock.now - 1, 4.0, RateLimitError("busy", response=ResponseInfo(429, Headers())))
+    with pytest.raises(RateLimitError, match=r"the last 3 calls for a token failed; .* again in 3\.0 s"):
         await manager.get_token()
     clock.now += 3
     emulator.reply(OAUTH, Reply(500))
@@ -173,7 +177,7 @@ async def test_an_early_renewal_heeds_the_failure_of_another_process(emulator: E
     manager = manager_of(emulator, clock, token_store=store)
     await manager.get_token()
     clock.now += 1800 - 50
-    store.noted = TokenFailure(1, clock.now - 1, 1.0, APITimeoutError("no answer", sent=True))
+    store.noted = TokenFailure(1, clock.now - 1, 1.0, RateLimitError("busy", response=ResponseInfo(429, Headers())))
     for _ in range(2):
         assert (await manager.get_token()).value == "old"
     clock.now += 9
@@ -182,13 +186,52 @@ async def test_an_early_renewal_heeds_the_failure_of_another_process(emulator: E
     await manager.aclose()
 
 
-async def test_what_only_this_machine_suffers_from_is_not_noted(emulator: Emulator, clock: Clock) -> None:
+TROUBLES: dict[str, tuple[type[APIConnectionError], Callable[[], dict[str, Any]]]] = {
+    "a proxy that is down": (APIConnectionError, lambda: {"proxy": f"http://127.0.0.1:{refusing_port()}"}),
+    "a timeout that is too short": (APITimeoutError, lambda: {"timeout": 0.02}),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_trouble_of_ones_own_pauses_ones_own_callers_alone(
+    emulator: Emulator, clock: Clock, trouble: str
+) -> None:
+    kind, options = TROUBLES[trouble]
     store = NotingStore()
-    manager = manager_of(emulator, clock, token_store=store, auth_url=f"http://127.0.0.1:{refusing_port()}/oauth")
-    with pytest.raises(APIConnectionError):
-        await manager.get_token()
+    emulator.on(OAUTH, lambda request: Reply(json={"access_token": "late"}, delay=0.2))
+    troubled = manager_of(emulator, clock, token_store=store, **options())
+    asked = []
+    for is_paused in (False, True):
+        with pytest.raises(kind) as caught:
+            await troubled.get_token()
+        told = "(the last call for a token got this; the token endpoint is asked again in 1.0 s)"
+        assert (told in str(caught.value)) is is_paused
+        asked.append(emulator.oauth_requests)
+    assert asked[0] == asked[1]
     assert store.noted is None
-    await manager.aclose()
+    other = manager_of(emulator, clock, token_store=store)
+    token = await other.get_token()
+    assert await troubled.get_token() == token
+    await other.invalidate(token)
+    with pytest.raises(kind) as caught:  # the other one's success has ended the pause
+        await troubled.get_token()
+    assert "asked again" not in str(caught.value)
+    for manager in (troubled, other):
+        await manager.aclose()
+
+
+async def test_trouble_of_ones_own_lets_others_renew_a_token_early(emulator: Emulator, clock: Clock) -> None:
+    store = MemoryTokenStore()
+    emulator.reply(OAUTH, Reply(json={"access_token": "old", "expires_at": clock.now + 1800}))
+    troubled = manager_of(emulator, clock, token_store=store, proxy=f"http://127.0.0.1:{refusing_port()}")
+    other = manager_of(emulator, clock, token_store=store)
+    await other.get_token()
+    clock.now += 1800 - 50
+    for _ in range(2):
+        assert (await troubled.get_token()).value == "old"
+    assert (await other.get_token()).value != "old"
+    for manager in (troubled, other):
+        await manager.aclose()
 
 
 async def test_a_callers_own_deadline_is_no_failure(emulator: Emulator, connect: Connect) -> None:
