@@ -172,16 +172,30 @@ async def _guard(
 def _close_guardians(guardians: dict[tuple[Any, Any], AsyncGenerator[None, None]]) -> None:
     while guardians:
         (loop, _), guardian = guardians.popitem()
-        _run_on(loop, guardian.aclose)
+        _run_on(loop, guardian.aclose, _leave_to_trio)
 
 
-def _run_on(loop: Any, close: Callable[[], Awaitable[None]]) -> None:
-    """Have `close` run on a loop that may be another thread's, or gone; from anywhere, the garbage collector too."""
+def _leave_to_trio(close: Callable[[], Awaitable[None]]) -> None:
+    """Do nothing: at the end of its run trio closes by itself every generator that is left."""
+
+
+def _run_on(
+    loop: Any,
+    close: Callable[[], Awaitable[None]],
+    too_late: Callable[[Callable[[], Awaitable[None]]], None] | None = None,
+) -> None:
+    """Have `close` run on a loop that may be another thread's, or gone; from anywhere, the garbage collector too.
+
+    Args:
+        loop: The loop.
+        close: What is run.
+        too_late: What is done with it in trio while its run is ending; None to run it as if the loop were gone.
+    """
     try:
         if isinstance(loop, asyncio.AbstractEventLoop):
             loop.call_soon_threadsafe(_start, loop, close)
         else:
-            loop.run_sync_soon(_start_in_trio, close)
+            loop.run_sync_soon(_start_in_trio, close, too_late or _close_beside_loop)
     except RuntimeError:  # the loop is closed, or trio's run is over: nothing can wait any more
         _close_without_loop(close)
 
@@ -192,13 +206,15 @@ def _start(loop: asyncio.AbstractEventLoop, close: Callable[[], Awaitable[None]]
     task.add_done_callback(_closing.discard)
 
 
-def _start_in_trio(close: Callable[[], Awaitable[None]]) -> None:
+def _start_in_trio(
+    close: Callable[[], Awaitable[None]], too_late: Callable[[Callable[[], Awaitable[None]]], None]
+) -> None:
     import trio
 
     try:
         trio.lowlevel.spawn_system_task(_quietly, close)
     except RuntimeError:  # trio's run is just ending, and takes no more tasks
-        _close_without_loop(close)
+        too_late(close)
 
 
 async def _quietly(close: Callable[[], Awaitable[None]]) -> None:
@@ -206,6 +222,13 @@ async def _quietly(close: Callable[[], Awaitable[None]]) -> None:
         await close()
     except Exception as error:  # nobody waits for it, and in trio it would end the program
         logger.debug("closing what was dropped: %r", error)
+
+
+def _close_beside_loop(close: Callable[[], Awaitable[None]]) -> None:
+    """Run `close` up to where it would have to wait, in a thread: here it would wait as a task of trio's own."""
+    thread = threading.Thread(target=_close_without_loop, args=(close,), daemon=True)
+    thread.start()
+    thread.join()
 
 
 def _close_without_loop(close: Callable[[], Awaitable[None]]) -> None:

@@ -13,7 +13,7 @@ from gigachat_sdk._calls import chat_completion_call
 from gigachat_sdk._config import check_timeout
 from gigachat_sdk._events import Event
 from gigachat_sdk._headers import Hidden, UserHeaders, hide_authorization
-from gigachat_sdk._lifetimes import _start_in_trio
+from gigachat_sdk._lifetimes import _close_beside_loop, _leave_to_trio, _start_in_trio
 from gigachat_sdk._request import shown
 from gigachat_sdk._response import ChunkReader
 from gigachat_sdk._settings import Arguments, check_names
@@ -145,7 +145,9 @@ def test_closing_in_a_run_that_is_ending_goes_as_far_as_it_can() -> None:
     async def close() -> None:
         steps.append("closed")
 
-    _start_in_trio(close)  # there is no run at all
+    _start_in_trio(close, _leave_to_trio)  # there is no run at all; trio will see to it
+    assert steps == []
+    _start_in_trio(close, _close_beside_loop)
     assert steps == ["closed"]
 
 

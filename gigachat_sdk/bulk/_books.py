@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Generic
+from time import monotonic
+from typing import Any, Generic, TypeVar
 
 from .. import AsyncClient, Client
 from .._config import ClientConfig
 from .._headers import Hidden
 from ..errors import APIStatusError, ConfigurationError, GigaChatError, InvalidRequestError, InvalidRequestTypeError
+from ..limits import ConcurrencyLimiter, Slot
 from ..types._narrow import is_iterable, is_mapping, is_path
 from ..types.http import RetryInfo, scrub_url
 from ._items import Endpoint, Item, duplicate, endpoint_named, read_item, with_place
 from ._journal import Journal, Record, line_of
-from ._patience import Patience
+from ._patience import PATIENCE, QUOTA_PATIENCE, Patience, is_of_quota
 from ._progress import BulkProgress, Progress, Reporter, Told, check_progress, reporter_for
 from ._results import BulkResult, ResponseT, is_of_tokens, stands_beside
+
+ClientT = TypeVar("ClientT", Client, AsyncClient)
 
 _RETRIES = 5
 _LOOK = 0.1  # seconds between two looks whether a run is ending, while it waits for a token
@@ -34,7 +37,7 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Wait:
-    """An item that is to be asked again, since no token could be bought for it.
+    """An item that is to be asked again, since the account could not ask it for a while.
 
     Attributes:
         until: When, on the clock of `time.monotonic`.
@@ -109,6 +112,8 @@ def options_of(
         raise InvalidRequestTypeError(f"journal: expected a path, got {type(journal).__name__}", param="journal")
     if journal is not None and os.fspath(journal) == "":
         raise InvalidRequestError("journal: the path is empty; give None for no journal", param="journal")
+    if journal is not None and "\0" in os.fspath(journal):
+        raise InvalidRequestError("journal: the path holds a zero character", param="journal")
     check_progress(progress)
     config = config_of(client)
     length: Any = getattr(requests, "__len__", None)
@@ -129,6 +134,39 @@ def options_of(
 def config_of(client: Client | AsyncClient) -> ClientConfig:
     """Return the settings of a client."""
     return client._session.config  # pyright: ignore[reportPrivateUsage]  # as above
+
+
+class Watched:
+    """The limiter of a run, which gives no slot once the run is ending (internal).
+
+    Args:
+        limiter: The client's.
+        books: The run's.
+    """
+
+    def __init__(self, limiter: ConcurrencyLimiter, books: Books[Any]) -> None:
+        self._limiter = limiter
+        self._books = books
+
+    def acquire(self, model: str | None = None) -> Slot:
+        """Take a slot."""
+        return self._checked(self._limiter.acquire(model))
+
+    async def aacquire(self, model: str | None = None) -> Slot:
+        """Take a slot."""
+        return self._checked(await self._limiter.aacquire(model))
+
+    def _checked(self, slot: Slot) -> Slot:
+        if self._books.is_stopping:
+            slot.release()
+            raise StoppedError
+        return slot
+
+
+def watched(client: ClientT, books: Books[Any]) -> ClientT:
+    """Return a copy of a client whose requests are not sent any more once a run is ending."""
+    limiter = client.limiter
+    return client if limiter is None else client.with_options(limiter=Watched(limiter, books))
 
 
 def _retries_of(client: Client | AsyncClient) -> int:
@@ -183,7 +221,9 @@ class Books(Generic[ResponseT]):
         self.error: BaseException | None = None
         self.progress = BulkProgress(total=options.total)
         self._token_urls = frozenset(map(scrub_url, (config.auth_url, f"{config.base_url}/token")))
-        self._patience = Patience()
+        self._tokens = Patience(PATIENCE, "no token can be bought")
+        self._quota = Patience(QUOTA_PATIENCE, "the quota is used up")
+        self._process = os.getpid()
         self._has_answers = False
         self._left = 0  # items that were taken and not finished
         self._is_cut = False
@@ -305,7 +345,10 @@ class Books(Generic[ResponseT]):
         if isinstance(answer, StoppedError):
             return None
         if is_of_tokens(answer, self._token_urls):
-            until = self._patience.pause_after(answer, time.monotonic())
+            until = self._tokens.pause_after(answer, monotonic())
+            return answer if until is None else Wait(until)
+        if is_of_quota(answer):
+            until = self._quota.pause_after(answer, monotonic())
             return answer if until is None else Wait(until)
         if isinstance(answer, BaseException) and not stands_beside(
             answer, self._token_urls, has_answers=self._has_answers
@@ -319,7 +362,8 @@ class Books(Generic[ResponseT]):
             except (OSError, GigaChatError) as error:
                 return error
         if isinstance(answer, APIStatusError) or not isinstance(answer, Exception):
-            self._patience.has_token()
+            self._tokens.is_over()
+            self._quota.is_over()
         request = dict(item.request)
         if isinstance(answer, Exception):
             return BulkResult[ResponseT](item.index, request, None, answer, item.id)
@@ -328,7 +372,7 @@ class Books(Generic[ResponseT]):
 
     def pause(self, wait: Wait) -> float:
         """Return the seconds that an item waits yet, or until the next look; 0 for no longer."""
-        left = 0.0 if self.is_stopping else wait.until - time.monotonic()
+        left = 0.0 if self.is_stopping else wait.until - monotonic()
         return min(max(left, 0.0), _LOOK)
 
     def finish(self, outcome: BulkResult[ResponseT] | BaseException | None) -> None:
@@ -372,6 +416,8 @@ class Books(Generic[ResponseT]):
     @property
     def closed_error(self) -> ConfigurationError | None:
         """Why a closed run gives nothing more; None where it has given everything."""
+        if self._process != os.getpid():
+            return ConfigurationError("this run is another process's; begin one in this process, with a client of it")
         if self.is_exhausted and not (self.pending or self._left or self._ready or self._is_cut):
             return None
         more = "" if self.options.journal is None else "; with its journal it goes on where this one was"

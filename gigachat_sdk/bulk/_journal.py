@@ -11,7 +11,6 @@ import json
 import os
 import re
 import stat
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,6 +29,7 @@ from ._results import BulkResult, JournalError, error_document, error_of, is_fin
 
 _PIECE = 1 << 16
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _STARTS = (b'{"id":', b'{"index":')
 _HEAD = re.compile(rb'\{("id":("(?:[^"\\]|\\.)*"|-?[0-9]+),)?"index":[0-9]+,"digest":"')
@@ -116,6 +116,7 @@ class Journal:
         self._offsets: dict[bytes, int] = {}
         self._descriptor: int | None = None
         self._size = 0
+        self._process = os.getpid()
         self.count = 0  # lines
         self.has_answers = False
         self._lock = FileLock(self._real.with_name(f".{self._real.name}.lock"))
@@ -143,20 +144,29 @@ class Journal:
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             raise JournalError(f"{self.path}: a journal is a regular file, which can be read again")
         with self._real.open("rb") as file:
-            torn, has_passing = self._look_through(file)
+            torn, has_passing, lacks_end = self._look_through(file)
         if has_passing:
             self._rewrite()
         elif torn is not None:
             os.ftruncate(self._descriptor, torn)
+        elif lacks_end:
+            os.write(self._descriptor, b"\n")
         self._size = os.fstat(self._descriptor).st_size
 
-    def _look_through(self, file: IO[bytes]) -> tuple[int | None, bool]:
-        """Note where each item stands; say where a torn line begins, and whether a line is to be dropped."""
+    def _look_through(self, file: IO[bytes]) -> tuple[int | None, bool, bool]:
+        """Note where each item stands.
+
+        Returns:
+            Where a torn line begins, whether a line is to be dropped, and whether the last one only lacks its end.
+        """
         torn: int | None = None
-        has_passing = False
+        has_passing = lacks_end = False
         for number, offset, line in _lines(file):
+            if _is_blank(line):
+                continue
             record = read_line(line)
-            if not line.endswith(b"\n") and _is_torn(line, record, is_first=number == 1):
+            lacks_end = not line.endswith(b"\n")
+            if lacks_end and _is_torn(line, record, is_first=number == 1):
                 torn = offset
                 break
             if isinstance(record, str):
@@ -174,7 +184,7 @@ class Journal:
                 raise JournalError(
                     f"{self.path}, line {number}: {name} has a line already; this is no journal of one run"
                 )
-        return torn, has_passing
+        return torn, has_passing, lacks_end
 
     def _is_passing(self, record: Record) -> bool:
         return record.error is not None and (self._retry_errors or not record.is_final)
@@ -188,21 +198,24 @@ class Journal:
             with self._real.open("rb") as source:
                 for _, _, line in _lines(source):
                     record = read_line(line)
-                    if line.endswith(b"\n") and not isinstance(record, str) and not self._is_passing(record):
+                    if not isinstance(record, str) and not self._is_passing(record):
                         self._offsets[key_of(record.id, record.index)] = offset
-                        offset += len(line)
-                        yield line
+                        whole = line.removesuffix(b"\n") + b"\n"
+                        offset += len(whole)
+                        yield whole
 
         self._replace(kept())
 
     def sort(self) -> None:
         """Bring the lines into the order of their items; does nothing once it is closed."""
         with self._guard:
-            if self._descriptor is None:
+            if self._descriptor is None or self._process != os.getpid():
                 return
             places: list[tuple[int, int]] = []
             with self._real.open("rb") as file:
                 for _, offset, line in _lines(file):
+                    if _is_blank(line):
+                        continue
                     record = read_line(line)
                     places.append((-1 if isinstance(record, str) else record.index, offset))
             if any(here > there for here, there in pairwise(places)):
@@ -211,17 +224,19 @@ class Journal:
 
     def _replace(self, lines: Iterator[bytes]) -> None:
         """Put a file with these lines in the place of the journal, in one step."""
-        descriptor, name = tempfile.mkstemp(prefix=f".{self._real.name}.", dir=self._real.parent)
+        name = self._real.with_name(f".{self._real.name}.new")
+        name.unlink(missing_ok=True)  # of a process that was killed
+        descriptor = os.open(name, _NEW, 0o600)
         try:
             with open(descriptor, "wb") as target:  # noqa: PTH123  # a descriptor
                 target.writelines(lines)
                 target.flush()
                 os.fsync(target.fileno())
-            Path(name).chmod(self._real.stat().st_mode & 0o7777)
+            name.chmod(self._real.stat().st_mode & 0o7777)
             self._close_file()
             os.replace(name, self._real)  # noqa: PTH105  # atomic on every system
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            name.unlink(missing_ok=True)
             raise
         self._descriptor = os.open(self._real, _OPEN, 0o666)
 
@@ -271,6 +286,8 @@ class Journal:
     def _opened(self) -> int:
         if self._descriptor is None:
             raise JournalError(f"{self.path}: this journal is closed")
+        if self._process != os.getpid():
+            raise JournalError(f"{self.path}: this journal is another process's; give this one a journal of its own")
         return self._descriptor
 
     def write(self, line: bytes) -> None:
@@ -302,6 +319,8 @@ class Journal:
 
     def _release(self) -> None:
         self._close_file()
+        if self._process != os.getpid():  # the lock is the parent's
+            return
         with suppress(OSError):  # who else has it open sees that it is gone
             Path(self._lock.path).unlink()
         self._lock.release()
@@ -338,10 +357,16 @@ def _is_torn(line: bytes, record: Record | str, *, is_first: bool) -> bool:
     With no whole line before it, it must hold more: a file of the user's may begin like that, too.
     """
     start = line.rstrip(b"\0")
+    if record != _NO_JSON:
+        return False
     if is_first:
-        return _HEAD.match(start) is not None and (isinstance(record, Record) or record == _NO_JSON)
-    begins = start.startswith(_STARTS) or any(whole.startswith(start) for whole in _STARTS)
-    return isinstance(record, Record) or (record == _NO_JSON and begins)
+        return _HEAD.match(start) is not None
+    return start.startswith(_STARTS) or any(whole.startswith(start) for whole in _STARTS)
+
+
+def _is_blank(line: bytes) -> bool:
+    """Say whether a line has nothing in it, as an editor may leave it."""
+    return line.endswith(b"\n") and not line.strip()
 
 
 def _until_line_end(descriptor: int) -> Iterator[bytes]:

@@ -106,11 +106,22 @@ def stands_beside(error: BaseException, token_urls: Collection[str], *, has_answ
         has_answers: Whether this account was given an answer in this run: then a 403 means that one request's model or
             function is not in its plan.
     """
-    if not isinstance(error, GigaChatError | TypeError) or is_of_tokens(error, token_urls):
+    if is_of_tokens(error, token_urls):
         return False
+    if not isinstance(error, GigaChatError):
+        return isinstance(error, TypeError) and _is_of_this_package(error)
     if has_answers and isinstance(error, PermissionDeniedError):
         return True
     return not isinstance(error, _OF_THE_ACCOUNT)
+
+
+def _is_of_this_package(error: TypeError) -> bool:
+    """Say whether an argument was refused: else it is a mistake in a function of the user's, such as a middleware."""
+    traceback, module = error.__traceback__, __name__
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__"))
+        traceback = traceback.tb_next
+    return module.partition(".")[0] == __name__.partition(".")[0]
 
 
 def is_final(error: Exception) -> bool:

@@ -17,7 +17,7 @@ from typing_extensions import Self
 from .. import AsyncClient
 from .._concurrency import async_in_thread, async_sleep
 from .._lifetimes import async_when_dropped
-from ._books import Books, Options, Wait, config_of
+from ._books import Books, Options, Wait, config_of, watched
 from ._items import Item, refusal_of
 from ._progress import BulkProgress
 from ._results import BulkResult, ResponseT
@@ -66,7 +66,7 @@ class Gang(Generic[ResponseT]):
         self.books = Books(options, config_of(client))
         self.news = Bell()  # something is ready, or over
         self.room = Bell()  # something was asked, or given back
-        self._call = options.endpoint.method_of(client)
+        self._call = options.endpoint.method_of(watched(client, self.books))
         self._most = options.concurrency
         self._context = copy_context()
         self._backlog: deque[Item] = deque()
@@ -96,6 +96,8 @@ class Gang(Generic[ResponseT]):
                         self._scopes.discard(scope)
             except BaseException:  # the loop itself is ending, and nobody may be there to close what is open
                 self._is_lost = self.is_closed = self.books.is_stopping = True
+                for other in list(self._scopes):  # Python 3.10 loses a cancellation that comes while one connects
+                    other.cancel()
                 raise
             finally:
                 self._running -= 1
@@ -146,7 +148,10 @@ class Gang(Generic[ResponseT]):
                 outcome = None if books.is_stopping else await self._ask(item)
                 while isinstance(outcome, Wait):
                     outcome = await self._ask_later(item, outcome)
-                books.finish(outcome)
+                try:
+                    books.finish(outcome)
+                except BaseException as error:  # of the user's function; a task of the loop must not raise it
+                    books.fail(error)
                 del outcome  # the next item may be long in coming
                 self.news.ring()
                 self.room.ring()
@@ -159,17 +164,19 @@ class Gang(Generic[ResponseT]):
         return None if self.books.is_stopping else await self._ask(item)
 
     async def _ask(self, item: Item) -> BulkResult[ResponseT] | BaseException | Wait | None:
-        answer: Any = refusal_of(item)
-        if answer is None:
-            arguments = self.books.arguments_of(item)
-            try:
+        try:
+            answer: Any = refusal_of(item)
+            if answer is None:
+                arguments = self.books.arguments_of(item)
                 answer = await self._call(**arguments)
-            except anyio.get_cancelled_exc_class():
-                raise
-            except BaseException as error:
-                answer = error
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:
+            answer = error
         try:
             return self.books.outcome_of(item, answer)
+        except Exception as error:  # an answer that cannot be written down
+            return error
         finally:
             del answer  # an error whose traceback has this frame in it would be a ring
 
@@ -187,6 +194,8 @@ class Gang(Generic[ResponseT]):
         except BaseException:  # the loop itself is ending
             self.books.close()
             raise
+        finally:
+            self.news.ring()  # others may wait for results
 
 
 async def _asynchronous(requests: Iterable[Any]) -> AsyncIterator[Any]:

@@ -14,7 +14,7 @@ from typing_extensions import Self
 from .. import Client
 from .._concurrency import sleep
 from .._lifetimes import when_dropped
-from ._books import Books, Options, Wait, config_of
+from ._books import Books, Options, Wait, config_of, watched
 from ._items import Item, refusal_of
 from ._progress import BulkProgress
 from ._results import BulkResult, ResponseT
@@ -27,7 +27,7 @@ class Crew(Generic[ResponseT]):
 
     def __init__(self, client: Client, options: Options[ResponseT]) -> None:
         self.books = Books(options, config_of(client))
-        self._call = options.endpoint.method_of(client)
+        self._call = options.endpoint.method_of(watched(client, self.books))
         self._most = options.concurrency
         self._context = copy_context()
         self._inbox: SimpleQueue[Item | None] = SimpleQueue()
@@ -58,15 +58,17 @@ class Crew(Generic[ResponseT]):
         return None if self.books.is_stopping else self._ask(item)
 
     def _ask(self, item: Item) -> BulkResult[ResponseT] | BaseException | Wait | None:
-        answer: Any = refusal_of(item)
-        if answer is None:
-            arguments = self.books.arguments_of(item)
-            try:
+        try:
+            answer: Any = refusal_of(item)
+            if answer is None:
+                arguments = self.books.arguments_of(item)
                 answer = self._call(**arguments)
-            except BaseException as error:
-                answer = error
+        except BaseException as error:
+            answer = error
         try:
             outcome = self.books.outcome_of(item, answer)
+        except Exception as error:  # an answer that cannot be written down
+            outcome = error
         finally:
             del answer  # an error whose traceback has this frame in it would be a ring
         if isinstance(outcome, BaseException):
@@ -114,16 +116,12 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
         self._watch: Any = None
         self._is_closed = False
         self._turn = threading.Lock()
+        self._taker: int | None = None  # the thread that takes a result
 
     @property
     def progress(self) -> BulkProgress:
         """How far the run is."""
         return self._crew.books.progress
-
-    @property
-    def written(self) -> int:
-        """How many requests the journal has (internal)."""
-        return self._crew.books.written
 
     def __iter__(self) -> Self:
         return self
@@ -137,24 +135,34 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
             GigaChatError: The account is the trouble, and not a request; see `bulk.map`.
             OSError: The journal cannot be written.
             ConfigurationError: The run was closed before its end.
+            RuntimeError: It is the run's own source or progress function that asks.
         """
+        if self._taker == threading.get_ident():
+            raise RuntimeError("this run is being asked for a result by its own source or progress function")
         with self._turn:
-            if not self._is_closed:
-                source = self._begin() if self._source is None else self._source
-                result = self._next(source)
-                if result is not None:
-                    return result
-                self._close()
-                error, self._crew.books.error = self._crew.books.error, None
-                if error is not None:
-                    try:
-                        raise error
-                    finally:
-                        del error
-            closed = self._crew.books.closed_error
-            if closed is not None:
-                raise closed
-            raise StopIteration
+            self._taker = threading.get_ident()
+            try:
+                return self._result()
+            finally:
+                self._taker = None
+
+    def _result(self) -> BulkResult[ResponseT]:
+        if not self._is_closed:
+            source = self._begin() if self._source is None else self._source
+            result = self._next(source)
+            if result is not None:
+                return result
+            self._close()
+            error, self._crew.books.error = self._crew.books.error, None
+            if error is not None:
+                try:
+                    raise error
+                finally:
+                    del error
+        closed = self._crew.books.closed_error
+        if closed is not None:
+            raise closed
+        raise StopIteration
 
     def _begin(self) -> Iterator[Any]:
         self._watch = when_dropped(self, self._crew.close)

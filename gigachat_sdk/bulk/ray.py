@@ -47,9 +47,10 @@ class ChatMapper:
     the same time, and stay in their order. Needs the extra `ray` on every node.
 
     A row that gets no answer keeps its place: `error_column` says why. What is no matter of a row raises, and so ends
-    Ray's job: 401, 402 and 403, no credentials, a Redis that is away. Requests that fail for a reason that passes are
-    sent again first. Ray repeats the batch of a node that dies, and with it all requests of that batch: keep batches
-    small enough, but several times `concurrency`, as a batch waits for its slowest row.
+    Ray's job: 401 and 402, 403 where no row of the batch was answered before, no credentials, a Redis that is away.
+    Requests that fail for a reason that passes are sent again first. Ray repeats the batch of a node that dies, and
+    with it all requests of that batch: keep batches small enough, but several times `concurrency`, as a batch waits
+    for its slowest row.
 
     Batches may be of the formats `"numpy"` (the default: a dict of arrays; lists will do), `"pandas"` and `"pyarrow"`.
 

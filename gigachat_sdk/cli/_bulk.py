@@ -8,7 +8,7 @@ import sys
 import threading
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -144,12 +144,13 @@ def _say(text: str) -> None:
 
 def _written(run: BulkRun[Any]) -> str:
     """Say how many requests OUTPUT has."""
-    count, total = run.written, run.progress.total
+    books = run._crew.books  # pyright: ignore[reportPrivateUsage]  # this package's
+    count, total = books.written, books.progress.total
     return f"{count} finished" if total is None else f"{count} of {total} finished"
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[Callable[[], bool]]:
+def _ended_by_sigterm() -> Generator[Callable[[], bool], None, None]:
     """Have SIGTERM do what Ctrl-C does; gives a function that says whether it came."""
     came: list[int] = []
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from noting_limiter import Late, Watching
 
 from gigachat_sdk import (
     APIConnectionError,
@@ -25,7 +26,6 @@ from gigachat_sdk import (
     RateLimitError,
     StreamInterruptedError,
 )
-from gigachat_sdk.limits import LocalSlot
 from gigachat_sdk.testing import Emulator, Fault, Reply
 from gigachat_sdk.types import AttemptRequest, AttemptResponse
 
@@ -39,25 +39,6 @@ Send = Callable[[AttemptRequest], Awaitable[AttemptResponse]]
 
 async def ask(client: AsyncClient, **options: Any) -> Any:
     return await client.chat.completions.create(messages=MESSAGES, **options)
-
-
-class Watching(LocalLimiter):
-    """Keeps the models it was asked for, and how many slots were held then."""
-
-    def __init__(self, n: Any = 1, timeout: float | None = 0) -> None:
-        super().__init__(n, timeout)
-        self.asked: list[tuple[str | None, int]] = []
-
-    def note(self, model: str | None) -> None:
-        self.asked.append((model, self.held))
-
-    def acquire(self, model: str | None = None) -> LocalSlot:
-        self.note(model)
-        return super().acquire(model)
-
-    async def aacquire(self, model: str | None = None) -> LocalSlot:
-        self.note(model)
-        return await super().aacquire(model)
 
 
 async def test_a_client_has_no_limit_unless_asked(client: AsyncClient) -> None:
@@ -275,17 +256,6 @@ async def test_the_deadline_of_a_call_ends_its_wait(connect: Connect, emulator: 
 
 
 async def test_the_token_is_looked_at_again_after_a_wait(connect: Connect, emulator: Emulator) -> None:
-    class Late(Watching):
-        def acquire(self, model: str | None = None) -> LocalSlot:
-            slot = super().acquire(model)
-            slot.has_waited = True
-            return slot
-
-        async def aacquire(self, model: str | None = None) -> LocalSlot:
-            slot = await super().aacquire(model)
-            slot.has_waited = True
-            return slot
-
     asked: list[str] = []
 
     def token() -> str:

@@ -16,11 +16,11 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from gigachat_sdk import bulk
+from gigachat_sdk import ConfigurationError, bulk
 from gigachat_sdk.bulk._books import Books
 from gigachat_sdk.bulk._tasks import Gang
 from gigachat_sdk.errors import InvalidRequestTypeError
-from gigachat_sdk.testing import Emulator
+from gigachat_sdk.testing import Emulator, Reply
 
 from .conftest import asked, asking, lines, texts
 from .test_map import Gate
@@ -91,7 +91,8 @@ async def test_closing_cancels_what_is_in_flight(emulator: Emulator, journal: Pa
         await run.aclose()
         assert [line["index"] for line in lines(journal)] == [0]
         assert closed == ["closed"]
-        assert [result async for result in run] == []
+        with pytest.raises(ConfigurationError, match="this run was closed before its end; begin another one; with its"):
+            await run.__anext__()
         gate.delay = 0
         results = [result async for result in bulk.amap(client, source(9), journal, concurrency=2)]
         assert [result.from_journal for result in results] == [True] + [False] * 8
@@ -100,7 +101,8 @@ async def test_closing_cancels_what_is_in_flight(emulator: Emulator, journal: Pa
 async def test_a_run_that_was_never_begun_has_nothing_to_close(emulator: Emulator, journal: Path) -> None:
     async with emulator.async_client() as client, bulk.amap(client, [asking("Раз")], journal) as run:
         pass
-    assert [result async for result in run] == []
+    with pytest.raises(ConfigurationError, match="this run was closed before its end; begin another one"):
+        await run.__anext__()
     assert list(journal.parent.iterdir()) == []
 
 
@@ -153,7 +155,8 @@ async def test_beginning_may_be_cancelled(emulator: Emulator, journal: Path) -> 
         with anyio.CancelScope() as scope:
             scope.cancel()
             await run.__anext__()
-        assert [result async for result in run] == []
+        with pytest.raises(ConfigurationError, match="this run was closed before its end"):
+            await run.__anext__()
         assert not journal.with_name(f".{journal.name}.lock").exists()
         assert texts([result async for result in bulk.amap(client, [asking("0")], journal)]) == ["0"]
 
@@ -229,10 +232,11 @@ def test_a_loop_that_ends_takes_the_run_along(emulator: Emulator, journal: Path,
     assert [line["index"] for line in lines(journal)] == [0]
     assert not journal.with_name(f".{journal.name}.lock").exists()
 
-    async def go_on() -> list[Any]:
-        return [result async for result in kept[0]]
+    async def go_on() -> None:
+        with pytest.raises(ConfigurationError, match="this run was closed before its end"):
+            await kept[0].__anext__()
 
-    assert anyio.run(go_on, backend=anyio_backend) == []
+    anyio.run(go_on, backend=anyio_backend)
 
 
 def test_a_run_that_is_dropped_with_its_loop(emulator: Emulator, journal: Path, anyio_backend: str) -> None:
@@ -315,3 +319,62 @@ def test_a_loop_that_ends_while_a_run_is_closed(emulator: Emulator, journal: Pat
 
     asyncio.run(main())
     assert not journal.with_name(f".{journal.name}.lock").exists()
+
+
+async def test_closing_ends_the_wait_for_a_token(emulator: Emulator, journal: Path) -> None:
+    emulator.reply("/api/v2/oauth", Reply.error(503, "down", headers={"Retry-After": "60"}), times=99)
+    async with emulator.async_client(max_retries=0) as client:
+        run = bulk.amap(client, source(9), journal, concurrency=2)
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+
+                async def cancel() -> None:
+                    await until(lambda: run._gang.books._tokens._began is not None)
+                    scope.cancel()
+
+                group.start_soon(cancel)
+                await run.__anext__()
+        await run.aclose()
+    assert lines(journal) == []
+
+
+async def test_all_who_wait_hear_of_a_journal_that_cannot_be_opened(emulator: Emulator, tmp_path: Path) -> None:
+    told: list[type[BaseException]] = []
+    async with emulator.async_client() as client:
+        run = bulk.amap(client, source(9), tmp_path)
+
+        async def take() -> None:
+            try:
+                await run.__anext__()
+            except (OSError, ConfigurationError) as error:
+                told.append(type(error))
+
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as group:
+                for _ in range(3):
+                    group.start_soon(take)
+    assert sorted(told, key=str) == sorted([IsADirectoryError, ConfigurationError, ConfigurationError], key=str)
+
+
+async def test_a_function_that_wants_to_end_the_program_ends_the_run(emulator: Emulator) -> None:
+    def progress(state: bulk.BulkProgress) -> None:
+        raise SystemExit(4)
+
+    async with emulator.async_client() as client:
+        with pytest.raises(SystemExit):
+            assert [result async for result in bulk.amap(client, source(9), progress=progress)]
+
+
+async def test_a_run_that_is_closed_sends_nothing_more(emulator: Emulator) -> None:
+    async with emulator.async_client(max_concurrency=1) as client:
+        limiter = client.limiter
+        assert limiter is not None
+        slot = limiter.acquire()
+        run = bulk.amap(client, source(9), concurrency=2)
+        await run._begin()
+        await until(lambda: client.limiter.waiting == 2)  # type: ignore[union-attr]  # there is one
+        run._gang.books.is_stopping = True
+        slot.release()
+        await until(lambda: run._gang.books.is_over)
+        await run.aclose()
+        assert asked(emulator) == []

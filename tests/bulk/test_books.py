@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 
-from gigachat_sdk import (
-    InvalidRequestError,
-    LocalLimiter,
-)
+from gigachat_sdk import Client, InvalidRequestError, LocalLimiter
 from gigachat_sdk._config import AuthConfig, ClientConfig
 from gigachat_sdk._tls import TLSConfig
 from gigachat_sdk.bulk import BulkProgress
-from gigachat_sdk.bulk._books import Books, StoppedError, options_of, usual_concurrency
+from gigachat_sdk.bulk._books import Books, Options, StoppedError, options_of, usual_concurrency
 from gigachat_sdk.bulk._items import Item
 from gigachat_sdk.errors import InvalidRequestTypeError
 from gigachat_sdk.testing import Emulator
@@ -67,6 +64,8 @@ def test_the_limiter_of_the_client_counts(
         ({"retry_errors": None}, "retry_errors: expected True or False, got NoneType"),
         ({"journal": 5}, "journal: expected a path, got int"),
         ({"journal": b"x"}, "journal: expected a path, got bytes"),
+        ({"journal": ""}, "journal: the path is empty; give None for no journal"),
+        ({"journal": "a\0b"}, "journal: the path holds a zero character"),
         ({"progress": 5}, "progress: expected True, False, None or a function, got int"),
         ({"endpoint": "chat"}, "endpoint: 'chat' is none for bulk work; did you mean 'chat.completions.create'?"),
     ],
@@ -90,35 +89,25 @@ def test_the_order_of_the_arguments(engine: Engine, journal: Path) -> None:
     assert (len(lines(journal)), len(told)) == (3, 3)
 
 
-def test_retries_are_five_at_least() -> None:
-    chosen = {
-        count: options_of(
-            [],
-            ClientConfig(auth=AuthConfig(), tls=TLSConfig(), retry=config().retry.__class__(max_retries=count)),
-            None,
-            endpoint="tokens.count",
-            concurrency=None,
-            ordered=True,
-            journal=None,
-            retry_errors=False,
-            max_retries=None,
-            progress=None,
-            place=None,
-        ).max_retries
-        for count in (0, 2, 9)
-    }
-    assert chosen == {0: 5, 2: 5, 9: 9}
+@pytest.mark.parametrize(
+    ("variable", "argument", "expected"),
+    [(None, None, 5), (None, 0, 0), (None, 2, 2), (None, 9, 9), ("0", None, 0), ("3", None, 3), ("3", 1, 1)],
+)
+def test_retries_are_five_where_nobody_says(
+    monkeypatch: pytest.MonkeyPatch, variable: str | None, argument: int | None, expected: int
+) -> None:
+    monkeypatch.delenv("GIGACHAT_MAX_RETRIES", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("GIGACHAT_MAX_RETRIES", variable)
+    with Client(credentials="a2V5", max_retries=argument) as client:
+        assert checked(client).max_retries == expected
+        assert checked(client.with_options(max_retries=4)).max_retries == 4
 
 
-# ---- the end of a run that others have ended ----
-
-
-@pytest.fixture
-def books() -> Books[Any]:
-    options = options_of(
+def checked(client: Client) -> Options[Any]:
+    return options_of(
         [],
-        config(),
-        None,
+        client,
         endpoint="chat.completions.create",
         concurrency=2,
         ordered=True,
@@ -128,7 +117,15 @@ def books() -> Books[Any]:
         progress=None,
         place=None,
     )
-    return Books(options, config())
+
+
+# ---- the end of a run that others have ended ----
+
+
+@pytest.fixture
+def books() -> Books[Any]:
+    with Client(credentials="a2V5") as client:
+        return Books(checked(client), config())
 
 
 def test_no_more_is_about_to_be_asked_than_is_needed(books: Books[Any]) -> None:
@@ -159,5 +156,6 @@ def test_a_run_that_ends_retries_nothing_more(books: Books[Any]) -> None:
         on_retry(None)
     assert not books.is_over
     outcome = books.outcome_of(item, StoppedError())
+    assert outcome is None
     books.finish(outcome)
     assert (outcome, books.is_over, books.is_ready, str(books.error)) == (None, True, False, "first")

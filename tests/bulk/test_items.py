@@ -88,6 +88,11 @@ def deep() -> Any:
         ({"id": ""}, InvalidRequestError, "requests[3].id: it is empty"),
         ({"id": 10**20}, InvalidRequestError, "requests[3].id: a number of more than 20 digits is no id"),
         ({"id": "\ud800"}, InvalidRequestError, "requests[3].id: it holds a lone surrogate, which is no text"),
+        (
+            {"max_tokens": 10**5000},
+            InvalidRequestError,
+            "requests[3]: it cannot be sent: Exceeds the limit (4300 digits) for integer string conversion",
+        ),
         ({"messages": deep()}, InvalidRequestError, "requests[3]: it is nested too deeply, or holds itself"),
     ],
 )
@@ -95,7 +100,11 @@ def test_what_is_no_request(given: Any, kind: type[Exception], message: str) -> 
     error = read_item(given, 3, CHAT)
     assert isinstance(error, InvalidRequestError)
     placed = with_place(error, "requests[3]")
-    assert (type(placed), placed.message, placed.param) == (kind, message, "requests[3]")
+    assert (type(placed), placed.message.partition(";")[0], placed.param) == (
+        kind,
+        message.partition(";")[0],
+        "requests[3]",
+    )
 
 
 def test_a_place_in_a_file() -> None:
@@ -110,6 +119,7 @@ def test_a_place_in_a_file() -> None:
         ({"messages": MESSAGES, "model": "a"}, {"model": "a", "messages": tuple(MESSAGES)}),
         ({"messages": [ChatCompletionMessage(role="user", content="Привет")]}, {"messages": MESSAGES}),
         ({"messages": MESSAGES, "timeout": 5, "extra_headers": {"Authorization": "x"}}, {"messages": MESSAGES}),
+        ({"messages": MESSAGES, "temperature": None, "model": None}, {"messages": MESSAGES}),
         ({"messages": MESSAGES, "max_retries": 5, "on_retry": print, "request_id": "1"}, {"messages": MESSAGES}),
         ({"flags": {"a", "b", "c"}}, {"flags": {"c", "b", "a"}}),
         ({"x": object()}, {"x": object()}),
@@ -134,6 +144,26 @@ def test_the_same_question(one: Any, other: Any) -> None:
 )
 def test_another_question(one: Any, other: Any) -> None:
     assert digest_of(one, CHAT) != digest_of(other, CHAT)
+
+
+@pytest.mark.parametrize(
+    ("request_", "endpoint", "counts"),
+    [
+        ({"messages": MESSAGES}, CHAT, True),
+        ({"messages": MESSAGES, "model": None}, "v2.chat.completions.create", True),
+        ({"input": "a"}, "tokens.count", True),
+        ({"messages": MESSAGES, "storage": {"metadata": {}}}, CHAT, True),
+        ({"messages": MESSAGES, "storage": True}, CHAT, True),
+        ({"messages": MESSAGES, "model": "c"}, CHAT, False),
+        ({"messages": MESSAGES, "assistant_id": "1"}, CHAT, False),
+        ({"messages": MESSAGES, "storage": {"thread_id": "1"}}, CHAT, False),
+        ({"input": "a"}, "embeddings.create", False),
+        ({"input": "a"}, "ai.check", False),
+    ],
+)
+def test_the_model_of_the_client_is_part_of_a_question(request_: Any, endpoint: str, counts: bool) -> None:
+    assert (digest_of(request_, endpoint, "a") != digest_of(request_, endpoint, "b")) is counts
+    assert (digest_of(request_, endpoint, "a") == digest_of({**request_, "model": "a"}, endpoint, "b")) is counts
 
 
 def test_another_endpoint_is_another_question() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from gigachat_sdk import ChatCompletion, InvalidRequestError
 from gigachat_sdk.bulk import JournalError
-from gigachat_sdk.bulk._items import Item, digest_of, read_item
+from gigachat_sdk.bulk._items import Item, digest_of, endpoint_named, read_item
 from gigachat_sdk.bulk._journal import Journal, Record, line_of, read_line
 from gigachat_sdk.errors import APIConnectionError
 from gigachat_sdk.types import TokensCountList
@@ -30,6 +30,12 @@ DIGEST = "0" * 32
 
 def item(index: int, identity: str | int | None = None, text: str = "Привет") -> Item:
     read = read_item({"id": identity, "request": {"messages": [text]}}, index, ENDPOINT)
+    assert isinstance(read, Item)
+    return read
+
+
+def counted(index: int, identity: str | None = None) -> Item:
+    read = read_item({"id": identity, "request": {"messages": ["Привет"]}}, index, "tokens.count")
     assert isinstance(read, Item)
     return read
 
@@ -56,7 +62,7 @@ def found(journal: Journal, one: Item) -> Any:
     record = journal.find(one)
     if not isinstance(record, Record):
         return record
-    result = journal.result_of(record, one, ChatCompletion)
+    result = journal.result_of(record, one, endpoint_named(ENDPOINT))
     return result if isinstance(result, JournalError) else result.response or result.error
 
 
@@ -82,12 +88,12 @@ def test_an_answer_comes_back(journal: Path, text: str) -> None:
 
 def test_an_answer_that_is_an_array_comes_back(journal: Path) -> None:
     counts = TokensCountList.model_validate([{"object": "tokens", "tokens": 2, "characters": 5}])
-    write(journal, (item(0), counts))
+    write(journal, (counted(0), counts))
     assert lines(journal)[0]["response"] == counts.to_dict()
     again = Journal(journal)
-    record = again.find(item(0))
+    record = again.find(counted(0))
     assert isinstance(record, Record)
-    result = again.result_of(record, item(0), TokensCountList)
+    result = again.result_of(record, counted(0), endpoint_named("tokens.count"))
     assert not isinstance(result, JournalError)
     assert result.response == counts
     assert result.from_journal
@@ -155,19 +161,98 @@ def test_a_torn_line_is_cut_off_wherever_it_ends(journal: Path, identity: str | 
         for zeros in (b"", b"\0\0\0"):
             journal.write_bytes(content[:end] + zeros)
             again = Journal(journal)
-            assert journal.read_bytes() == content[:first]
-            assert found(again, item(1, identity)) is None
-            again.write(line_of(item(1, identity), answer("Два")))
+            if end == len(content) - 1 and not zeros:  # only its end is gone
+                assert found(again, item(1, identity)) == answer("Два")
+            else:
+                assert journal.read_bytes() == content[:first]
+                assert found(again, item(1, identity)) is None
+                again.write(line_of(item(1, identity), answer("Два")))
             again.close()
             assert journal.read_bytes() == content
 
 
-@pytest.mark.parametrize("tail", [b"notes", b'{"id": "a", "request": {}}', b'{"messages": [', b"[]", b"\xff", b"12"])
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"notes",
+        b"{",
+        b'{"id":',
+        b'{"id": "a"',
+        b'{"id":"a","request":{"messages":',
+        b'{"index":0}',
+        b'{"index":0,"digest":"x"}',
+        b"\0\0\0",
+        b'{"id": "a", "request": {}}',
+        b'{"messages": [',
+        b"[]",
+        b"\xff",
+        b"12",
+    ],
+)
 def test_what_is_no_torn_line_of_ours_is_refused(journal: Path, tail: bytes) -> None:
     journal.write_bytes(tail)
     with pytest.raises(JournalError, match="line 1: this is no line of a journal"):
         Journal(journal)
     assert journal.read_bytes() == tail
+
+
+@pytest.mark.parametrize("identity", ["a", 'x "y" \\\\', 7, -7, None])
+def test_a_first_line_that_is_torn_is_cut_off_once_it_is_surely_ours(journal: Path, identity: str | int | None) -> None:
+    write(journal, (item(0, identity), answer("Раз")))
+    content = journal.read_bytes()
+    for end in (content.index(b'"digest":"') + 10, content.index(b'"choices"'), len(content) - 2):
+        for zeros in (b"", b"\0\0\0"):
+            journal.write_bytes(content[:end] + zeros)
+            Journal(journal).close()
+            assert journal.read_bytes() == b""
+
+
+def test_a_file_that_an_editor_has_saved(journal: Path) -> None:
+    write(journal, (item(1), answer("Два")), (item(0), answer("Раз")), (item(2), APIConnectionError("gone")))
+    last = journal.read_bytes().split(b"\n")[2]
+    first, second = journal.read_bytes().split(b"\n")[:2]
+    for text in (b"\n%s\n\r\n%s\n%s", b"%s\n%s\n\n%s\n\n"):
+        journal.write_bytes(text % (first, second, last))
+        again = Journal(journal)
+        assert found(again, item(0)) == answer("Раз")
+        assert found(again, item(1)) == answer("Два")
+        assert found(again, item(2)) is None
+        again.sort()
+        again.close()
+        assert [line["index"] for line in lines(journal)] == [0, 1]
+
+
+def test_empty_lines_are_no_hindrance_to_sorting(journal: Path) -> None:
+    write(journal, (item(1), answer("Два")), (item(0), answer("Раз")))
+    journal.write_bytes(journal.read_bytes().replace(b"\n", b"\n\n"))
+    again = Journal(journal)
+    again.sort()
+    again.close()
+    assert [line["index"] for line in lines(journal)] == [0, 1]
+
+
+def test_what_a_killed_process_has_left_is_removed(journal: Path) -> None:
+    write(journal, (item(0), APIConnectionError("gone")))
+    journal.with_name(".out.jsonl.new").write_text("half")
+    Journal(journal).close()
+    assert sorted(path.name for path in journal.parent.iterdir()) == ["out.jsonl"]
+
+
+def test_the_child_of_a_fork_leaves_the_journal_alone(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = Journal(journal)
+    descriptor = shared._descriptor
+    lock = journal.with_name(".out.jsonl.lock")
+    with monkeypatch.context() as patch:
+        patch.setattr("gigachat_sdk.bulk._journal.os.getpid", lambda: -1)
+        shared.sort()
+        with pytest.raises(JournalError, match="this journal is another process's; give this one a journal of its own"):
+            shared.write(b"line\n")
+        patch.setattr("gigachat_sdk.bulk._journal.os.close", lambda number: None)
+        shared.close()
+        assert lock.exists()
+    shared._descriptor = descriptor
+    shared.close()
+    assert not lock.exists()
 
 
 def test_an_empty_file_is_a_journal(journal: Path) -> None:
@@ -247,20 +332,40 @@ def test_an_item_has_one_line(journal: Path, identity: str | None) -> None:
 
 
 def test_another_request_at_a_place(journal: Path) -> None:
-    write(journal, (item(0), answer("Раз")), (item(1, "a"), answer("Два")))
+    final = InvalidRequestError("odd")
+    write(journal, (item(0), answer("Раз")), (item(1, "a"), answer("Два")), (item(2), final), (item(3, "b"), final))
     again = Journal(journal)
     assert str(found(again, item(0, text="Другой"))) == (
-        f"the journal {journal} has another request at this place; give it a file of its own, or requests an id "
-        "that they are known by"
+        f"the journal {journal} has an answer to another request at this place; give it a file of its own, or requests "
+        "an id that they are known by"
     )
-    assert found(again, item(5, "a", text="Другой")) == answer("Два")  # its id is what it is known by
+    assert str(found(again, item(5, "a", text="Другой"))) == (
+        f"the journal {journal} has an answer to another request under the id 'a'; give what is asked now, of this "
+        "model, another id, or a journal of its own"
+    )
+    assert "has the error of another request at this place; give" in str(found(again, item(2, text="Другой")))
+    assert str(found(again, item(5, "b", text="Другой"))) == (
+        f"the journal {journal} has the error of another request under the id 'b'; give what is asked now, of this "
+        "model, another id, or a journal of its own, or ask it again with retry_errors"
+    )
     again.close()
 
 
 def test_an_answer_of_another_endpoint(journal: Path) -> None:
-    write(journal, (item(0, "a"), TokensCountList.model_validate([])))
+    empty = TokensCountList.model_validate([])
+    write(journal, (counted(0, "a"), empty), (counted(1), empty), (counted(2), InvalidRequestError("odd")))
     again = Journal(journal)
-    assert str(found(again, item(0, "a"))) == f"the journal {journal} has an answer here that is no ChatCompletion"
+    text = f"the journal {journal} has answers of another endpoint"
+    assert str(found(again, item(7, "a"))).startswith(f"{text}, tokens.count, under the id 'a'; ")
+    assert str(found(again, item(1, text="Другой"))).startswith(f"{text} than {ENDPOINT} at this place; ")
+    assert str(found(again, item(2))).startswith(f"{text}, tokens.count, at this place; ")
+    again.close()
+
+
+def test_an_answer_that_is_none(journal: Path) -> None:
+    write(journal, (item(0), TokensCountList.model_validate([])))
+    again = Journal(journal)
+    assert f"the journal {journal} has an answer that is no ChatCompletion" in str(found(again, item(0)))
     again.close()
 
 
@@ -319,6 +424,19 @@ def test_places_that_can_hold_no_journal(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="a journal is a regular file, which can be read again"):
         Journal(tmp_path / "pipe")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe"]
+
+
+def test_a_folder_that_cannot_be_written(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(lock: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", lock.path)
+
+    monkeypatch.setattr("gigachat_sdk.bulk._journal.FileLock._take", refuse)
+    with pytest.raises(PermissionError) as caught:
+        Journal(journal)
+    lock = journal.with_name(".out.jsonl.lock")
+    assert (caught.value.filename, caught.value.errno) == (str(journal), errno.EACCES)
+    assert caught.value.strerror == f"Permission denied, for the lock that stands beside the journal, {lock}"
+    assert caught.value.__context__ is None
 
 
 # ---- the disk ----

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gigachat_sdk import bulk
+from gigachat_sdk import ConfigurationError, bulk
 from gigachat_sdk.bulk import _threads
 from gigachat_sdk.errors import InvalidRequestTypeError
 from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
@@ -70,7 +70,12 @@ def gone(threads: list[threading.Thread]) -> None:
 @contextmanager
 def consumed(run: bulk.BulkRun[Any]) -> Iterator[None]:
     """Take the results of a run in another thread."""
-    thread = threading.Thread(target=lambda: list(run), daemon=True)
+
+    def take() -> None:
+        with suppress(ConfigurationError):  # the test closes it
+            list(run)
+
+    thread = threading.Thread(target=take, daemon=True)
     thread.start()
     yield
     gone([thread])
@@ -89,14 +94,16 @@ def test_closing_waits_for_what_is_in_flight(emulator: Emulator, journal: Path) 
         assert sorted(line["index"] for line in lines(journal))[:3] == [0, 1, 2]
         assert sorted(map(int, asked(emulator))) == list(range(len(lines(journal))))
         assert len(lines(journal)) < 99
-        assert list(run) == []
-        assert repr(run).startswith("<BulkRun: ")
+        with pytest.raises(ConfigurationError, match="before its end; begin another one; with its journal it goes on"):
+            next(run)
+        assert repr(run) == f"<BulkRun: {len(lines(journal))}>"
 
 
 def test_a_run_that_was_never_begun_has_nothing_to_close(emulator: Emulator, journal: Path) -> None:
     with emulator.client() as client, bulk.map(client, [asking("Раз")], journal) as run:
         assert iter(run) is run
-    assert list(run) == []
+    with pytest.raises(ConfigurationError, match="this run was closed before its end; begin another one"):
+        next(run)
     assert not journal.exists()
 
 
@@ -115,6 +122,83 @@ def test_a_run_that_is_dropped_ends_by_itself(emulator: Emulator, journal: Path)
         assert not journal.with_name(f".{journal.name}.lock").exists()
         assert sorted(map(int, asked(emulator))) == sorted(line["index"] for line in lines(journal))
         assert 5 <= len(lines(journal)) < 99
+
+
+def test_what_is_finished_while_it_closes_counts(emulator: Emulator, journal: Path) -> None:
+    gate = Gate(emulator, "1", "2")
+    with emulator.client() as client:
+        run = bulk.map(client, [asking(str(number)) for number in range(3)], journal, ordered=False, concurrency=3)
+        assert next(run).index == 0
+        assert gate.came.acquire(timeout=30)
+        assert gate.came.acquire(timeout=30)
+        run.close()
+        assert (run.progress.done, len(lines(journal))) == (3, 3)
+
+
+def test_closing_ends_the_wait_for_a_token(emulator: Emulator, journal: Path) -> None:
+    emulator.reply("/api/v2/oauth", Reply.error(503, "down", headers={"Retry-After": "60"}), times=99)
+    with emulator.client(max_retries=0) as client:
+        run = bulk.map(client, [asking("0"), asking("1")], journal, concurrency=2)
+        with consumed(run):
+            while run._crew.books._tokens._began is None:
+                threading.Event().wait(0.01)
+            run.close()
+    assert workers() == []
+    assert lines(journal) == []
+
+
+def test_a_run_that_is_closed_sends_nothing_more(emulator: Emulator) -> None:
+    with emulator.client(max_concurrency=1) as client:
+        limiter: Any = client.limiter
+        slot = limiter.acquire()
+        run = bulk.map(client, [asking(str(number)) for number in range(9)], concurrency=2)
+        with consumed(run):
+            while limiter.waiting < 2:
+                threading.Event().wait(0.01)
+            closer = threading.Thread(target=run.close)
+            closer.start()
+            while not run._crew.books.is_stopping:
+                threading.Event().wait(0.01)
+            slot.release()
+            gone([closer])
+        assert asked(emulator) == []
+
+
+def test_a_run_cannot_be_asked_by_its_own_source_or_function(emulator: Emulator) -> None:
+    def source() -> Iterator[Any]:
+        yield asking("0")
+        next(runs[0])
+
+    runs: list[bulk.BulkRun[Any]] = []
+    with emulator.client() as client:
+        for run in (
+            bulk.map(client, source()),
+            bulk.map(client, [asking("0")], progress=lambda state: next(runs[0])),
+        ):
+            runs[:] = [run]
+            with pytest.raises(RuntimeError, match="asked for a result by its own source or progress function"):
+                list(runs[0])
+
+
+def test_the_child_of_a_fork_has_no_run(emulator: Emulator, journal: Path) -> None:
+    with (
+        emulator.client() as client,
+        bulk.map(client, (asking(str(number)) for number in range(9)), journal, concurrency=1) as run,
+    ):
+        next(run)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                run.close()
+                next(run)
+            except ConfigurationError as error:
+                status = 0 if "another process's" in str(error) else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert journal.with_name(f".{journal.name}.lock").exists()
+        assert len(list(run)) == 8
 
 
 def test_threads_are_begun_as_they_are_needed(emulator: Emulator) -> None:
@@ -208,7 +292,8 @@ def test_requests_that_cannot_be_begun(emulator: Emulator, journal: Path) -> Non
         run = bulk.map(client, Broken(), journal)
         with pytest.raises(LookupError):
             next(run)
-        assert list(run) == []
+        with pytest.raises(ConfigurationError, match="this run was closed before its end"):
+            next(run)
         assert list(bulk.map(client, [], journal)) == []
 
 

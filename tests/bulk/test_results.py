@@ -16,6 +16,7 @@ from gigachat_sdk.types.http import Headers
 
 API = RequestInfo("POST", "https://api/v1/chat/completions")
 AUTH = RequestInfo("POST", "https://auth/oauth")
+TOKENS = frozenset({AUTH.url})
 
 
 def status(number: int, request: RequestInfo = API) -> errors.APIStatusError:
@@ -49,8 +50,9 @@ def status(number: int, request: RequestInfo = API) -> errors.APIStatusError:
         (status(403), False, True),
         (status(400, AUTH), False, True),
         (status(404, AUTH), False, True),
-        (status(429, AUTH), True, False),
-        (status(500, AUTH), True, False),
+        (status(429, AUTH), False, False),
+        (status(500, AUTH), False, False),
+        (APIConnectionError("gone", request=AUTH), False, False),
         (errors.ConfigurationError("odd"), False, False),
         (errors.MissingCredentialsError("who"), False, False),
         (errors.SharedStateError("redis"), False, False),
@@ -59,11 +61,18 @@ def status(number: int, request: RequestInfo = API) -> errors.APIStatusError:
     ],
 )
 def test_kinds_of_errors(error: Exception, beside: bool, final: bool) -> None:
-    assert (stands_beside(error, AUTH.url), is_final(error)) == (beside, final)
+    assert (stands_beside(error, TOKENS, has_answers=False), is_final(error)) == (beside, final)
+
+
+@pytest.mark.parametrize(
+    ("error", "beside"), [(status(403), True), (status(403, AUTH), False), (status(401), False), (status(402), False)]
+)
+def test_a_model_that_is_not_in_the_plan(error: Exception, beside: bool) -> None:
+    assert stands_beside(error, TOKENS, has_answers=True) is beside
 
 
 def test_ctrl_c_is_no_matter_of_a_request() -> None:
-    assert not stands_beside(KeyboardInterrupt(), AUTH.url)
+    assert not stands_beside(KeyboardInterrupt(), TOKENS, has_answers=True)
 
 
 @pytest.mark.parametrize("number", [400, 404, 413, 418, 422])

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from gigachat_sdk import (
+    APIConnectionError,
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
+    InternalServerError,
     PaymentRequiredError,
     PermissionDeniedError,
+    RateLimitError,
 )
 from gigachat_sdk.bulk import BulkProgress
 from gigachat_sdk.bulk._books import Books
@@ -29,9 +32,7 @@ BAD = Reply.error(400, "Bad Request")
 # ---- what ends a run ----
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"), [(401, AuthenticationError), (402, PaymentRequiredError), (403, PermissionDeniedError)]
-)
+@pytest.mark.parametrize(("status", "kind"), [(401, AuthenticationError), (402, PaymentRequiredError)])
 @pytest.mark.parametrize("ordered", [True, False])
 def test_trouble_with_the_account_ends_the_run(
     engine: Engine, emulator: Emulator, journal: Path, status: int, kind: type[Exception], ordered: bool
@@ -49,6 +50,134 @@ def test_trouble_with_the_account_ends_the_run(
     again = engine.results(numbered(20), journal)
     assert texts(again) == [str(number) for number in range(20)]
     assert sum(result.from_journal for result in again) == len(results)
+
+
+@pytest.mark.parametrize("has_journal", [True, False])
+def test_a_403_is_one_request_s_once_there_was_an_answer(
+    engine: Engine, emulator: Emulator, journal: Path, has_journal: bool
+) -> None:
+    if has_journal:
+        engine.results([asking("other")], journal)
+    refusing(emulator, {"1": Reply.error(403, "not in your plan")})
+    requests = [asking("other" if has_journal else "0"), *numbered(4)[1:]]
+    results = engine.results(requests, journal if has_journal else None, concurrency=1)
+    assert [result.error and type(result.error) for result in results] == [None, PermissionDeniedError, None, None]
+
+
+@pytest.mark.parametrize("has_journal", [True, False])
+def test_a_403_before_any_answer_ends_the_run(
+    engine: Engine, emulator: Emulator, journal: Path, has_journal: bool
+) -> None:
+    refusing(emulator, {"0": Reply.error(403, "no"), "bad": BAD})
+    requests = [asking("bad"), *numbered(9)]
+    if has_journal:
+        engine.results(requests[:1], journal)  # an error is no answer
+    results, error = engine.run(requests, journal if has_journal else None, concurrency=1)
+    assert isinstance(error, PermissionDeniedError)
+    assert [result.index for result in results] == [0]
+
+
+# ---- tokens ----
+
+OAUTH = "/api/v2/oauth"
+DOWN = Reply.error(503, "down")
+
+
+@pytest.fixture
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("_token_failures", "bulk._patience"):
+        for name in ("FIRST_TOKEN_PAUSE", "LONGEST_TOKEN_PAUSE"):
+            monkeypatch.setattr(f"gigachat_sdk.{module}.{name}", 0.001)
+
+
+@pytest.mark.usefixtures("_short_pauses")
+def test_a_short_outage_of_the_token_endpoint_is_waited_for(
+    engine: Engine, emulator: Emulator, journal: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator.reply(OAUTH, DOWN, times=6)
+    results = engine.results(numbered(200), journal, concurrency=5)
+    assert texts(results) == [str(number) for number in range(200)]
+    assert len(asked(emulator)) == 200
+    assert [line["index"] for line in lines(journal) if "error" in line] == []
+    assert len([text for text in caplog.messages if text.startswith("no token can be bought; ")]) == 1
+
+
+@pytest.mark.usefixtures("_short_pauses")
+def test_a_long_outage_of_the_token_endpoint_ends_the_run(
+    engine: Engine, emulator: Emulator, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gigachat_sdk.bulk._books.PATIENCE", 0.01)
+    emulator.reply(OAUTH, DOWN, times=10_000)
+    results, error = engine.run(numbered(200), journal, concurrency=5)
+    assert isinstance(error, InternalServerError)
+    assert (results, lines(journal), asked(emulator)) == ([], [], [])
+    emulator.on(OAUTH, None)
+
+
+@pytest.mark.usefixtures("_short_pauses")
+def test_a_token_endpoint_that_cannot_be_reached(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gigachat_sdk.bulk._books.PATIENCE", 0.01)
+    settings = {"auth_url": "https://127.0.0.1:9/oauth", "max_retries": 0}
+    results, error = engine.run(numbered(20), settings=settings, concurrency=2)
+    assert isinstance(error, APIConnectionError)
+    assert results == []
+
+
+# ---- the quota ----
+
+
+def test_a_quota_that_comes_back_soon_is_waited_for(
+    engine: Engine, emulator: Emulator, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gigachat_sdk.bulk._patience.RETRY_AFTER_LIMIT", 0)
+    monkeypatch.setattr("gigachat_sdk.bulk._patience.FIRST_TOKEN_PAUSE", 0.001)
+    monkeypatch.setattr("gigachat_sdk.bulk._books.monotonic", iter(range(10, 10**9, 100)).__next__)
+    emulator.reply(CHAT, Reply.error(429, "later", headers={"Retry-After": "90"}), times=4)
+    results = engine.results(numbered(9), journal, concurrency=2)
+    assert texts(results) == [str(number) for number in range(9)]
+    assert len(asked(emulator)) == 9 + 4
+
+
+def test_a_quota_that_comes_back_late_ends_the_run(engine: Engine, emulator: Emulator, journal: Path) -> None:
+    emulator.reply(CHAT, Reply.error(429, "tomorrow", headers={"Retry-After": "7200"}), times=1000)
+    results, error = engine.run(numbered(100), journal, concurrency=2)
+    assert isinstance(error, RateLimitError)
+    assert (results, lines(journal), len(asked(emulator)) <= 2) == ([], [], True)
+
+
+# ---- what is wrong with the caller's own functions ----
+
+
+@pytest.mark.parametrize("kind", [TypeError, SystemExit, LookupError])
+def test_a_middleware_that_fails_ends_the_run(engine: Engine, journal: Path, kind: type[BaseException]) -> None:
+    def middleware(*_: Any) -> Any:
+        raise kind("mine")
+
+    with pytest.raises(kind, match="mine"):
+        engine.results(numbered(9), journal, settings={"middleware": [middleware]})
+    assert lines(journal) == []
+
+
+def test_a_value_that_nobody_can_judge_ends_the_run(engine: Engine) -> None:
+    class Odd:
+        def __bool__(self) -> bool:
+            raise LookupError("ambiguous")
+
+    results, error = engine.run([asking("0"), asking("1", stream=Odd()), asking("2")])
+    assert repr(error) == "LookupError('ambiguous')"
+    assert texts(results)[:1] == ["0"]
+
+
+def test_an_answer_that_cannot_be_written_down_ends_the_run(
+    engine: Engine, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> bytes:
+        raise ValueError("no such number")
+
+    monkeypatch.setattr("gigachat_sdk.bulk._books.line_of", refuse)
+    results, error = engine.run(numbered(9), journal)
+    assert repr(error) == "ValueError('no such number')"
+    assert results == []
 
 
 def test_a_wrong_scope_is_trouble_with_the_account(engine: Engine, emulator: Emulator, journal: Path) -> None:

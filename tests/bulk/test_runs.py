@@ -213,9 +213,32 @@ def test_another_request_at_a_place_ends_the_run(engine: Engine, emulator: Emula
     changed = [*numbered(2), asking("другой"), *numbered(9)]
     results, error = engine.run(changed, journal)
     assert isinstance(error, JournalError)
-    assert str(error).startswith(f"requests[2]: the journal {journal} has another request at this place; ")
+    assert str(error).startswith(f"requests[2]: the journal {journal} has an answer to another request at this place; ")
     assert [result.index for result in results] == [0, 1]
     assert (journal.read_bytes(), len(asked(emulator))) == (content, 4)
+
+
+def test_another_request_under_an_id_ends_the_run(engine: Engine, emulator: Emulator, journal: Path) -> None:
+    engine.results([{"id": "a", "request": asking("0")}], journal)
+    for changed in (asking("1"), asking("0", model="GigaChat-2-Max")):
+        _, error = engine.run([{"id": "a", "request": changed}], journal)
+        assert isinstance(error, JournalError)
+        assert str(error).startswith(
+            f"requests[0]: the journal {journal} has an answer to another request under the id"
+        )
+    assert asked(emulator) == ["0"]
+
+
+@pytest.mark.parametrize("has_id", [True, False])
+def test_another_model_of_the_client_ends_the_run(
+    engine: Engine, emulator: Emulator, journal: Path, has_id: bool
+) -> None:
+    requests = [{"id": "a", **asking("0")} if has_id else asking("0")]
+    engine.results(requests, journal)
+    _, error = engine.run(requests, journal, settings={"model": "GigaChat-2-Max"})
+    assert isinstance(error, JournalError)
+    (again,) = engine.results(requests, journal, settings={"model": "GigaChat"})
+    assert again.from_journal
 
 
 @pytest.mark.parametrize("ids", [("a", "a"), (7, "7")])
@@ -253,9 +276,9 @@ def test_an_answer_in_the_journal_that_cannot_be_read(engine: Engine, journal: P
     engine.results(items, journal)
     results, error = engine.run(items, journal, endpoint="ai.check")
     assert isinstance(error, JournalError)
-    assert (results, str(error)) == (
-        [],
-        f"requests[0]: the journal {journal} has an answer here that is no AICheckResult",
+    assert results == []
+    assert str(error).startswith(
+        f"requests[0]: the journal {journal} has answers of another endpoint, chat.completions.create, under the id 'a'"
     )
 
 

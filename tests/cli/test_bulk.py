@@ -76,16 +76,67 @@ def test_some_fail(run: Run, settings: Emulator, source: Path, output: Path) -> 
     refuse(settings, {"1": Reply.error(400, "no"), "2": Reply.error(503, "down")})
     write(source, [asking(str(number)) for number in range(4)])
     result = run("bulk", str(source), str(output), "--max-retries", "0")
-    assert (result.exit_code, result.output) == (1, "done: 4 (2 failed)\n")
+    assert result.exit_code == 1
+    first, bad, down, advice = result.output.splitlines()
+    assert first == "done: 4 (2 failed)"
+    bad, down = sorted([bad, down])
+    assert bad.startswith(f"  1 BadRequestError: {source}, line 2: 400 for POST ")
+    assert down.startswith(f"  1 InternalServerError: {source}, line 3: 503 for POST ")
+    assert advice == "errors that do not pass stay in OUTPUT; --retry-errors asks those requests again, too"
     assert [line["is_final"] for line in sorted(lines(output), key=lambda line: line["index"]) if "error" in line] == [
         True,
         False,
     ]
     refuse(settings, {})
     result = run("bulk", str(source), str(output))
-    assert (result.exit_code, result.output) == (1, "done: 4 (1 failed, 3 from the journal)\n")
+    assert (result.exit_code, result.output.splitlines()[0]) == (1, "done: 4 (1 failed, 3 from the journal)")
     result = run("bulk", str(source), str(output), "--retry-errors")
     assert (result.exit_code, result.output) == (0, "done: 4 (3 from the journal)\n")
+
+
+def test_many_fail_in_the_same_way(run: Run, settings: Emulator, source: Path, output: Path) -> None:
+    refuse(settings, {str(number): Reply.error(503, "down") for number in range(3)})
+    write(source, [asking(str(number)) for number in range(4)])
+    result = run("bulk", str(source), str(output), "--max-retries", "0")
+    first, second = result.output.splitlines()  # nothing is final
+    assert first == "done: 4 (3 failed)"
+    assert second.startswith(f"  3 InternalServerError: the first is {source}, line 1: 503 for POST ")
+
+
+def test_standard_output_is_no_journal(
+    run: Run, settings: Emulator, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(source.parent)
+    write(source, [asking("Раз")])
+    result = run("bulk", str(source), "-")
+    assert result.exit_code == 2
+    assert result.output.startswith(
+        "error: OUTPUT is read again to go on, so it cannot be standard output; name a file"
+    )
+    assert not Path("-").exists()
+
+
+def test_a_thread_of_another_program(
+    run: Run, settings: Emulator, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(source, [asking("Раз")])
+    monkeypatch.setattr("gigachat_sdk.cli._bulk.threading.main_thread", lambda: None)
+    before = signal.getsignal(signal.SIGTERM)
+    assert run("bulk", str(source), str(output)).exit_code == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_ctrl_c_in_a_thread_of_another_program(
+    run: Run, settings: Emulator, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def follow(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    write(source, [asking("Раз")])
+    monkeypatch.setattr(_bulk, "_follow", follow)
+    monkeypatch.setattr("gigachat_sdk.cli._bulk.threading.main_thread", lambda: None)
+    result = run("bulk", str(source), str(output))
+    assert (result.exit_code, result.output) == (130, "stopped with 0 finished; run it again to go on\n")
 
 
 def test_the_emulator_needs_no_key(run: Run, source: Path, output: Path) -> None:
@@ -193,7 +244,7 @@ def test_trouble_with_the_account(run: Run, settings: Emulator, source: Path, ou
     result = run("bulk", str(source), str(output))
     assert result.exit_code == 1
     first, second = result.output.splitlines()
-    assert first == "stopped at 3; mend it, and run it again to go on"
+    assert first == "stopped with 3 finished; mend it, and run it again to go on"
     assert second.startswith("error: 402 for POST ")
     refuse(settings, {})
     assert run("bulk", str(source), str(output)).output == "done: 9 (3 from the journal)\n"
@@ -277,9 +328,35 @@ def test_ctrl_c_ends_cleanly(settings: Emulator, source: Path, output: Path, tim
             process.send_signal(signal.SIGINT)
         errors = process.stderr.read()
         assert process.wait(timeout=30) == 130
-    assert errors == "stopped at 3; run it again to go on\n"
+    assert errors == f"stopped with {5 - times} finished; run it again to go on\n"
     assert [line["index"] for line in lines(output)] == [0, 1, 2, 3][: 5 - times]
     assert len(settings.requests_to(CHAT)) == 4
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_was_in_flight_counts(
+    settings: Emulator, source: Path, output: Path, number: signal.Signals, status: int
+) -> None:
+    write(source, [asking(str(number)) for number in range(50)])
+    has_come = threading.Semaphore(0)
+
+    def handler(request: RecordedRequest) -> Reply | None:
+        has_come.release()
+        return Reply.error(400, "late", delay=0.5)
+
+    settings.on(CHAT, handler)
+    command = [sys.executable, "-W", "error", "-c", AS_IN_A_TERMINAL, "bulk", "--concurrency", "3"]
+    with subprocess.Popen(
+        [*command, str(source), str(output)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        for _ in range(3):
+            assert has_come.acquire(timeout=30)
+        process.send_signal(number)
+        assert process.stderr is not None
+        last = process.stderr.read().splitlines()[-1]
+        assert process.wait(timeout=30) == status
+    assert len(lines(output)) >= 3
+    assert last == f"stopped with {len(lines(output))} finished; run it again to go on"
 
 
 def test_a_disk_that_is_full(
