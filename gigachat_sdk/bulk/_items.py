@@ -121,8 +121,8 @@ def read_item(given: Any, index: int, endpoint: str, model: str | None = None) -
         return _read(given, index, endpoint, model)
     except InvalidRequestError as error:
         return error
-    except (ValueError, OverflowError) as error:  # a number of thousands of digits
-        return InvalidRequestError(f"it cannot be sent: {error}", param="")
+    except (ValueError, OverflowError):  # Python's own words for it differ by version
+        return InvalidRequestError("it cannot be written as JSON: is there a number of thousands of digits?", param="")
     except RecursionError:
         return InvalidRequestError("it is nested too deeply, or holds itself", param="")
 

@@ -91,7 +91,7 @@ def deep() -> Any:
         (
             {"max_tokens": 10**5000},
             InvalidRequestError,
-            "requests[3]: it cannot be sent: Exceeds the limit (4300 digits) for integer string conversion",
+            "requests[3]: it cannot be written as JSON: is there a number of thousands of digits?",
         ),
         ({"messages": deep()}, InvalidRequestError, "requests[3]: it is nested too deeply, or holds itself"),
     ],
