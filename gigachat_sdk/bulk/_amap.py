@@ -16,7 +16,7 @@ from ..types import (
     TokensCountList,
     v2,
 )
-from ._books import check_requests, options_of
+from ._options import check_requests, options_of
 from ._progress import Progress
 from ._tasks import AsyncBulkRun
 

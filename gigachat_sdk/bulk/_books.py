@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from .. import AsyncClient, Client
 from .._config import ClientConfig
 from .._headers import Hidden
-from ..errors import APIStatusError, ConfigurationError, GigaChatError, InvalidRequestError, InvalidRequestTypeError
+from ..errors import APIStatusError, ConfigurationError, GigaChatError, InvalidRequestError
 from ..limits import ConcurrencyLimiter, Slot
-from ..types._narrow import is_iterable, is_mapping, is_path
 from ..types.http import RetryInfo, scrub_url
-from ._items import Endpoint, Item, duplicate, endpoint_named, read_item, with_place
+from ._items import Item, duplicate, read_item, with_place
 from ._journal import Journal, Record, line_of
+from ._options import Options
 from ._patience import PATIENCE, QUOTA_PATIENCE, Patience, is_of_quota
-from ._progress import BulkProgress, Progress, Reporter, Told, check_progress, reporter_for
+from ._progress import BulkProgress, Reporter, Told, reporter_for
 from ._results import BulkResult, ResponseT, is_of_tokens, stands_beside
 
 ClientT = TypeVar("ClientT", Client, AsyncClient)
 
-_RETRIES = 5
 _LOOK = 0.1  # seconds between two looks whether a run is ending, while it waits for a token
-_PER_ACCOUNT = {"GIGACHAT_API_PERS": 1}  # requests at a time that the service answers; else 10
-_USUAL = 10
 _ASKED_AHEAD = 2  # requests being asked or about to be, for each that may be asked at a time
 _TAKEN_AHEAD = 4  # requests taken and not given back, for each that may be asked at a time
 
@@ -44,96 +41,6 @@ class Wait:
     """
 
     until: float
-
-
-@dataclass(frozen=True)
-class Options(Generic[ResponseT]):
-    """How a run goes, checked.
-
-    Attributes:
-        endpoint: Where its requests go.
-        concurrency: How many are asked at a time.
-        ordered: Whether results come in the order of the requests.
-        journal: Path of the journal; None for none.
-        retry_errors: Whether items whose error is final are asked again.
-        max_retries: How often a request is sent again that says nothing of it.
-        progress: Who is told how far it is.
-        total: How many requests there are; None where nobody knows.
-        place: Says where a request stands, for messages.
-        sorts_journal: Whether the lines of the journal are sorted when everything is done.
-    """
-
-    endpoint: Endpoint
-    concurrency: int
-    ordered: bool
-    journal: str | os.PathLike[str] | None
-    retry_errors: bool
-    max_retries: int
-    progress: Progress
-    total: int | None
-    place: Callable[[int], str]
-    sorts_journal: bool = False
-
-
-def options_of(
-    requests: object,
-    client: Client | AsyncClient,
-    *,
-    endpoint: Any,
-    concurrency: Any,
-    ordered: Any,
-    journal: Any,
-    retry_errors: Any,
-    max_retries: Any,
-    progress: Any,
-    place: Callable[[int], str] | None,
-) -> Options[Any]:
-    """Check the arguments of a run.
-
-    Args:
-        requests: What is asked.
-        client: The client that is to ask it.
-        endpoint: As of `bulk.map`, and so are the others.
-        concurrency: As above.
-        ordered: As above.
-        journal: As above.
-        retry_errors: As above.
-        max_retries: As above.
-        progress: As above.
-        place: Says where a request stands, for messages; None for its number.
-
-    Raises:
-        InvalidRequestError: One of them makes no sense.
-    """
-    for name, flag in (("ordered", ordered), ("retry_errors", retry_errors)):
-        if not isinstance(flag, bool):
-            raise InvalidRequestTypeError(f"{name}: expected True or False, got {type(flag).__name__}", param=name)
-    if not (journal is None or isinstance(journal, str) or is_path(journal)):
-        raise InvalidRequestTypeError(f"journal: expected a path, got {type(journal).__name__}", param="journal")
-    if journal is not None and os.fspath(journal) == "":
-        raise InvalidRequestError("journal: the path is empty; give None for no journal", param="journal")
-    if journal is not None and "\0" in os.fspath(journal):
-        raise InvalidRequestError("journal: the path holds a zero character", param="journal")
-    check_progress(progress)
-    config = config_of(client)
-    length: Any = getattr(requests, "__len__", None)
-    return Options(
-        replace(endpoint_named(endpoint), model=config.model),
-        usual_concurrency(config, client.limiter) if concurrency is None else _count("concurrency", concurrency, 1),
-        ordered,
-        journal,
-        retry_errors,
-        _retries_of(client) if max_retries is None else _count("max_retries", max_retries, 0),
-        progress,
-        None if length is None else length(),
-        (lambda index: f"requests[{index}]") if place is None else place,
-    )
-
-
-# The inside of the client is this package's.
-def config_of(client: Client | AsyncClient) -> ClientConfig:
-    """Return the settings of a client."""
-    return client._session.config  # pyright: ignore[reportPrivateUsage]  # as above
 
 
 class Watched:
@@ -167,40 +74,6 @@ def watched(client: ClientT, books: Books[Any]) -> ClientT:
     """Return a copy of a client whose requests are not sent any more once a run is ending."""
     limiter = client.limiter
     return client if limiter is None else client.with_options(limiter=Watched(limiter, books))
-
-
-def _retries_of(client: Client | AsyncClient) -> int:
-    """Return how often a request is sent again: as the client was told, else more often than a single call."""
-    given, variables = client._arguments, client._environment  # pyright: ignore[reportPrivateUsage]  # as above
-    is_told = given.get("max_retries") is not None or variables.get("max_retries") is not None
-    return config_of(client).retry.max_retries if is_told else _RETRIES
-
-
-def _count(name: str, given: Any, least: int) -> int:
-    if isinstance(given, bool) or not isinstance(given, int):
-        raise InvalidRequestTypeError(f"{name}: expected a whole number, got {type(given).__name__}", param=name)
-    if given < least:
-        raise InvalidRequestError(f"{name}: give {least} or more, not {given}", param=name)
-    return given
-
-
-def check_requests(requests: object, *, takes_async: bool) -> None:
-    """Refuse what are no requests."""
-    is_async = hasattr(requests, "__aiter__")
-    if is_async and not takes_async:
-        text = "requests: an async iterable goes to bulk.amap; bulk.map takes any other one"
-        raise InvalidRequestTypeError(text, param="requests")
-    if isinstance(requests, str | bytes) or is_mapping(requests) or not (is_async or is_iterable(requests)):
-        text = f"requests: expected an iterable of requests, got {type(requests).__name__}"
-        raise InvalidRequestTypeError(text, param="requests")
-
-
-def usual_concurrency(config: ClientConfig, limiter: object) -> int:
-    """Return how many requests are asked at a time where the user does not say: what limiter or scope allow."""
-    limits: Any = getattr(limiter, "limits", None)
-    if is_mapping(limits) and limits:
-        return sum(limits.values())
-    return _PER_ACCOUNT.get(config.auth.scope, _USUAL)
 
 
 class Books(Generic[ResponseT]):

@@ -17,8 +17,9 @@ from typing_extensions import Self
 from .. import AsyncClient
 from .._concurrency import async_in_thread, async_sleep
 from .._lifetimes import async_when_dropped
-from ._books import Books, Options, Wait, config_of, watched
+from ._books import Books, Wait, watched
 from ._items import Item, refusal_of
+from ._options import Options, config_of
 from ._progress import BulkProgress
 from ._results import BulkResult, ResponseT
 

@@ -14,8 +14,9 @@ from typing_extensions import Self
 from .. import Client
 from .._concurrency import sleep
 from .._lifetimes import when_dropped
-from ._books import Books, Options, Wait, config_of, watched
+from ._books import Books, Wait, watched
 from ._items import Item, refusal_of
+from ._options import Options, config_of
 from ._progress import BulkProgress
 from ._results import BulkResult, ResponseT
 

@@ -16,8 +16,8 @@ from typing import IO, Any
 
 import click
 
-from ..bulk._books import options_of
 from ..bulk._items import endpoint_names
+from ..bulk._options import options_of
 from ..bulk._results import JournalError, is_final
 from ..bulk._threads import BulkRun
 from ..errors import GigaChatError

@@ -13,8 +13,9 @@ from gigachat_sdk import Client, InvalidRequestError, LocalLimiter
 from gigachat_sdk._config import AuthConfig, ClientConfig
 from gigachat_sdk._tls import TLSConfig
 from gigachat_sdk.bulk import BulkProgress
-from gigachat_sdk.bulk._books import Books, Options, StoppedError, options_of, usual_concurrency
+from gigachat_sdk.bulk._books import Books, StoppedError
 from gigachat_sdk.bulk._items import Item
+from gigachat_sdk.bulk._options import Options, options_of, usual_concurrency
 from gigachat_sdk.errors import InvalidRequestTypeError
 from gigachat_sdk.testing import Emulator
 
