@@ -8,7 +8,7 @@ from .errors import ConfigurationError, ConfigurationTypeError
 from .types._narrow import is_mapping
 
 EVERY_MODEL = "*"
-_WIDENING = 0.1  # of a slot, for each round of successes: slow, as every step too far costs a refused request
+WIDENING = 0.1  # of a slot, for each round of successes: slow, as every step too far costs a refused request
 
 
 def check_limits(name: str, given: Any) -> dict[str, int]:
@@ -80,4 +80,4 @@ class Window:
 
     def succeeded(self) -> None:
         """Widen a little after a success."""
-        self.width = min(float(self.limit), self.width + _WIDENING / self.width)
+        self.width = min(float(self.limit), self.width + WIDENING / self.width)

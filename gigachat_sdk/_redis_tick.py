@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from ._quota import WIDENING
 from ._redis import Script, text
 
 SETTLING = 3.0  # seconds without new slots after Redis has lost its data: time enough for all to tell what they hold
@@ -22,7 +23,6 @@ ALIVE = 1.0  # seconds for which somebody waiting counts as alive after his proc
 PROCESS_NAME_LENGTH = 16
 _LIFE_OF_KEYS = 24 * 3600  # seconds; ticks of those who hold or wait for slots prolong it
 _MEMORY_OF_LIMITS = 10.0  # seconds for which it is known who else was given which limit
-_WIDENING = 0.1  # as in `_quota.Window`, whose rule this is for a whole fleet
 
 _GREETING = 1.5  # seconds of that at least: a first time looks like a loss, and all who hold slots speak every second
 
@@ -162,7 +162,7 @@ return {is_forgotten and 1 or 0, first, slot_number, is_near, places, #all, epoc
     .replace("SETTLING", f"{SETTLING * 1e6:.0f}")
     .replace("ALIVE", f"{ALIVE * 1e6:.0f}")
     .replace("MEMORY", f"{_MEMORY_OF_LIMITS * 1e6:.0f}")
-    .replace("WIDENING", str(_WIDENING))
+    .replace("WIDENING", str(WIDENING))
     .replace("NAME", str(PROCESS_NAME_LENGTH))
     .replace("LIFE", str(_LIFE_OF_KEYS))
 )
