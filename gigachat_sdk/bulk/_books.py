@@ -9,14 +9,13 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from .. import AsyncClient, Client
-from .._config import ClientConfig
 from .._headers import Hidden
-from ..errors import APIStatusError, ConfigurationError, GigaChatError, InvalidRequestError
+from ..errors import APIConnectionError, APIStatusError, ConfigurationError, GigaChatError, InvalidRequestError
 from ..limits import ConcurrencyLimiter, Slot
 from ..types.http import RetryInfo, scrub_url
 from ._items import Item, duplicate, read_item, with_place
 from ._journal import Journal, Record, line_of
-from ._options import Options
+from ._options import Options, config_of
 from ._patience import PATIENCE, QUOTA_PATIENCE, Patience, is_of_quota
 from ._progress import BulkProgress, Reporter, Told, reporter_for
 from ._results import BulkResult, ResponseT, is_of_tokens, stands_beside
@@ -83,10 +82,11 @@ class Books(Generic[ResponseT]):
 
     Args:
         options: How the run goes.
-        config: The client's.
+        client: The one that is asked.
     """
 
-    def __init__(self, options: Options[ResponseT], config: ClientConfig) -> None:
+    def __init__(self, options: Options[ResponseT], client: Client | AsyncClient) -> None:
+        config = config_of(client)
         self.options = options
         self.pending = 0
         self.is_exhausted = False
@@ -97,6 +97,7 @@ class Books(Generic[ResponseT]):
         self._tokens = Patience(PATIENCE, "no token can be bought")
         self._quota = Patience(QUOTA_PATIENCE, "the quota is used up")
         self._process = os.getpid()
+        self._client = client
         self._has_answers = False
         self._left = 0  # items that were taken and not finished
         self._is_cut = False
@@ -226,6 +227,8 @@ class Books(Generic[ResponseT]):
         if isinstance(answer, BaseException) and not stands_beside(
             answer, self._token_urls, has_answers=self._has_answers
         ):
+            return answer
+        if isinstance(answer, APIConnectionError) and self._client.is_closed:  # that ended it
             return answer
         if isinstance(answer, GigaChatError):
             answer = answer.with_traceback(None)  # its frames hold the request, and whoever keeps results keeps them

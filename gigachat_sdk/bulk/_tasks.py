@@ -19,7 +19,7 @@ from .._concurrency import async_in_thread, async_sleep
 from .._lifetimes import async_when_dropped
 from ._books import Books, Wait, watched
 from ._items import Item, refusal_of
-from ._options import Options, config_of
+from ._options import Options
 from ._progress import BulkProgress
 from ._results import BulkResult, ResponseT
 
@@ -64,7 +64,7 @@ class Gang(Generic[ResponseT]):
     """The tasks of a run, and what they share; it knows nothing of the run, which may be dropped (internal)."""
 
     def __init__(self, client: AsyncClient, options: Options[ResponseT]) -> None:
-        self.books = Books(options, config_of(client))
+        self.books = Books(options, client)
         self.news = Bell()  # something is ready, or over
         self.room = Bell()  # something was asked, or given back
         self._call = options.endpoint.method_of(watched(client, self.books))

@@ -16,7 +16,7 @@ from .._concurrency import sleep
 from .._lifetimes import when_dropped
 from ._books import Books, Wait, watched
 from ._items import Item, refusal_of
-from ._options import Options, config_of
+from ._options import Options
 from ._progress import BulkProgress
 from ._results import BulkResult, ResponseT
 
@@ -27,7 +27,7 @@ class Crew(Generic[ResponseT]):
     """The threads of a run, and what they share; it knows nothing of the run, which may be dropped (internal)."""
 
     def __init__(self, client: Client, options: Options[ResponseT]) -> None:
-        self.books = Books(options, config_of(client))
+        self.books = Books(options, client)
         self._call = options.endpoint.method_of(watched(client, self.books))
         self._most = options.concurrency
         self._context = copy_context()

@@ -17,7 +17,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from gigachat_sdk import ConfigurationError, bulk
+from gigachat_sdk import APIConnectionError, ConfigurationError, bulk
 from gigachat_sdk.bulk._books import Books
 from gigachat_sdk.bulk._tasks import Gang
 from gigachat_sdk.errors import InvalidRequestTypeError
@@ -97,6 +97,20 @@ async def test_closing_cancels_what_is_in_flight(emulator: Emulator, journal: Pa
         gate.delay = 0
         results = [result async for result in bulk.amap(client, source(9), journal, concurrency=2)]
         assert [result.from_journal for result in results] == [True] + [False] * 8
+
+
+async def test_a_client_that_is_closed_meanwhile_leaves_what_is_in_flight(emulator: Emulator, journal: Path) -> None:
+    gate = Gate(emulator, "1")
+    gate.delay = 60
+    client = emulator.async_client()
+    async with bulk.amap(client, source(9), journal, ordered=False, concurrency=2) as run:
+        assert (await run.__anext__()).index == 0
+        await has_come(gate)
+        await client.aclose()
+        with pytest.raises((APIConnectionError, ConfigurationError), match="clos"):
+            [result async for result in run]
+    assert 1 not in [line["index"] for line in lines(journal)]
+    assert all("response" in line for line in lines(journal))
 
 
 async def test_a_run_that_was_never_begun_has_nothing_to_close(emulator: Emulator, journal: Path) -> None:

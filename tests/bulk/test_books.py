@@ -126,7 +126,7 @@ def checked(client: Client) -> Options[Any]:
 @pytest.fixture
 def books() -> Books[Any]:
     with Client(credentials="a2V5") as client:
-        return Books(checked(client), config())
+        return Books(checked(client), client)
 
 
 def test_no_more_is_about_to_be_asked_than_is_needed(books: Books[Any]) -> None:

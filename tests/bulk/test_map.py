@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gigachat_sdk import ConfigurationError, bulk
+from gigachat_sdk import APIConnectionError, ConfigurationError, bulk
 from gigachat_sdk.bulk import _threads
 from gigachat_sdk.errors import InvalidRequestTypeError
 from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
@@ -130,9 +130,22 @@ def test_what_is_finished_while_it_closes_counts(emulator: Emulator, journal: Pa
         run = bulk.map(client, [asking(str(number)) for number in range(3)], journal, ordered=False, concurrency=3)
         assert next(run).index == 0
         assert gate.came.acquire(timeout=30)
-        assert gate.came.acquire(timeout=30)
         run.close()
-        assert (run.progress.done, len(lines(journal))) == (3, 3)
+        assert run.progress.done == len(lines(journal)) == len(asked(emulator)) > 1
+
+
+def test_a_client_that_is_closed_meanwhile_leaves_what_is_in_flight(emulator: Emulator, journal: Path) -> None:
+    gate = Gate(emulator, "1")
+    gate.delay = 60
+    with emulator.client() as client:
+        run = bulk.map(client, [asking(str(number)) for number in range(9)], journal, ordered=False, concurrency=2)
+        assert next(run).index == 0
+        assert gate.came.acquire(timeout=30)
+        client.close()
+        with pytest.raises((APIConnectionError, ConfigurationError), match="clos"):
+            list(run)
+    assert 1 not in [line["index"] for line in lines(journal)]
+    assert all("response" in line for line in lines(journal))
 
 
 def test_closing_ends_the_wait_for_a_token(emulator: Emulator, journal: Path) -> None:
