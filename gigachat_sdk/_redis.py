@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import sha1
@@ -65,6 +66,9 @@ class SharedRedis:
         self._client = client
         self._is_own = is_own
         self.address: str = address
+        if is_own:
+            # Before the sockets are garbage themselves: Python would complain of each.
+            weakref.finalize(self, _disconnect, client)
 
     def __repr__(self) -> str:
         return f"SharedRedis({self.address!r})"  # redis-py's own repr has shown passwords
@@ -113,8 +117,7 @@ class SharedRedis:
     def disconnect(self) -> None:
         """Close idle connections of a client that was made here; the next command connects again."""
         if self._is_own:
-            client: Any = self._client
-            client.connection_pool.disconnect(inuse_connections=False)
+            _disconnect(self._client)
 
     def unusable(self, outage: OutageError, holding: str) -> SharedStateError | ConfigurationError:
         """Return the error for a call that Redis is needed for.
@@ -129,6 +132,10 @@ class SharedRedis:
             f"Redis at {self.address}, which holds {holding}, cannot be used ({outage}). "
             'Start it, or go on without it while it is away: on_outage="local"'
         )
+
+
+def _disconnect(client: Any) -> None:
+    client.connection_pool.disconnect(inuse_connections=False)
 
 
 def connect(given: str | RedisClient, name: str = "url") -> SharedRedis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -253,6 +254,18 @@ def test_a_script_is_sent_once(redis_server: RedisServer) -> None:
     shared.disconnect()
     assert text(shared.command("ECHO", "still there")) == "still there"
     shared.disconnect()
+
+
+@pytest.mark.redis
+def test_what_is_dropped_lets_go_of_its_connections(redis_server: RedisServer) -> None:
+    shared = connect(redis_server.url)
+    shared.command("PING")
+    client: Any = shared._client
+    connections = list(client.connection_pool._available_connections)
+    assert [connection._sock is None for connection in connections] == [False]
+    del shared  # and not the client: what closes it must not depend on which of a ring of garbage is the first
+    gc.collect()
+    assert [connection._sock for connection in connections] == [None]
 
 
 @pytest.fixture
