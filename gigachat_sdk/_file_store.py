@@ -241,9 +241,9 @@ class FileTokenStore:
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 _set_mode(descriptor, 0o600)  # the umask may have taken too much
                 json.dump(document, file)
-            os.replace(temporary, self._path)  # noqa: PTH105
+            os.replace(temporary, self._path)  # noqa: PTH105  # atomic on every system
         except BaseException:
-            os.unlink(temporary)  # noqa: PTH108
+            os.unlink(temporary)  # noqa: PTH108  # as above
             raise
 
 

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = """\
-from gigachat_sdk import AsyncClient, ChatCompletion, Client, GigaChatError, StaticTokenManager
+from gigachat_sdk import AsyncClient, ChatCompletion, Client, GigaChatError, StaticTokenManager, bulk
 
 client = Client()
 async_client = AsyncClient()
@@ -54,11 +54,17 @@ WRONG = {
     "a form that is no type": 'client.chat.completions.parse(messages=[], response_format={"type": "text"})',
     "no type to parse": "client.v2.chat.completions.parse(messages=[])",
     "a value that may be missing": "client.v2.chat.completions.parse(messages=[], response_format=str).parsed.upper()",
+    "questions as text": 'bulk.map(client, ["Раз", "Два"])',
+    "an async client for threads": "bulk.map(async_client, [])",
+    "a client of threads for tasks": "bulk.amap(client, [])",
+    "an unknown argument of a run": "bulk.map(client, [], concurency=2)",
+    "a result of another endpoint": "next(bulk.map(client, [], endpoint='embeddings.create')).unwrap().choices",
 }
 RIGHT = {
     "a usual call": 'create(messages=[{"role": "user", "content": "x"}], temperature=1, extra_body={"modle": "x"})',
     "a new model": 'create(messages=[], model="GigaChat-of-tomorrow")',
     "a new tool": 'client.v2.chat.completions.create(messages=[], tools=["tool_of_tomorrow"])',
+    "usual bulk work": "bulk.map(client, ({'messages': [], 'temperature': number} for number in range(3)))",
     "a usual client": 'Client(credentials="x", scope="s")',
 }
 LINES = WRONG | RIGHT

@@ -9,10 +9,11 @@ with Client() as client, bulk.map(client, requests, "answers.jsonl") as results:
 """
 
 from ._amap import amap
+from ._items import BulkRequest
 from ._map import map  # noqa: A004  # the name of the contract
 from ._progress import BulkProgress
 from ._results import BulkResult, JournalError
 from ._tasks import AsyncBulkRun
 from ._threads import BulkRun
 
-__all__ = ["AsyncBulkRun", "BulkProgress", "BulkResult", "BulkRun", "JournalError", "amap", "map"]
+__all__ = ["AsyncBulkRun", "BulkProgress", "BulkRequest", "BulkResult", "BulkRun", "JournalError", "amap", "map"]

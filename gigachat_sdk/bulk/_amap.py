@@ -16,6 +16,7 @@ from ..types import (
     TokensCountList,
     v2,
 )
+from ._items import BulkRequest
 from ._options import check_requests, options_of
 from ._progress import Progress
 from ._tasks import AsyncBulkRun
@@ -24,7 +25,7 @@ from ._tasks import AsyncBulkRun
 @overload
 def amap(
     client: AsyncClient,
-    requests: Iterable[Any] | AsyncIterable[Any],
+    requests: Iterable[BulkRequest] | AsyncIterable[BulkRequest],
     journal: str | os.PathLike[str] | None = None,
     ordered: bool = True,
     concurrency: int | None = None,
@@ -39,7 +40,7 @@ def amap(
 @overload
 def amap(
     client: AsyncClient,
-    requests: Iterable[Any] | AsyncIterable[Any],
+    requests: Iterable[BulkRequest] | AsyncIterable[BulkRequest],
     journal: str | os.PathLike[str] | None = None,
     ordered: bool = True,
     concurrency: int | None = None,
@@ -54,7 +55,7 @@ def amap(
 @overload
 def amap(
     client: AsyncClient,
-    requests: Iterable[Any] | AsyncIterable[Any],
+    requests: Iterable[BulkRequest] | AsyncIterable[BulkRequest],
     journal: str | os.PathLike[str] | None = None,
     ordered: bool = True,
     concurrency: int | None = None,
@@ -69,7 +70,7 @@ def amap(
 @overload
 def amap(
     client: AsyncClient,
-    requests: Iterable[Any] | AsyncIterable[Any],
+    requests: Iterable[BulkRequest] | AsyncIterable[BulkRequest],
     journal: str | os.PathLike[str] | None = None,
     ordered: bool = True,
     concurrency: int | None = None,
@@ -84,7 +85,7 @@ def amap(
 @overload
 def amap(
     client: AsyncClient,
-    requests: Iterable[Any] | AsyncIterable[Any],
+    requests: Iterable[BulkRequest] | AsyncIterable[BulkRequest],
     journal: str | os.PathLike[str] | None = None,
     ordered: bool = True,
     concurrency: int | None = None,
@@ -99,7 +100,7 @@ def amap(
 @overload
 def amap(
     client: AsyncClient,
-    requests: Iterable[Any] | AsyncIterable[Any],
+    requests: Iterable[BulkRequest] | AsyncIterable[BulkRequest],
     journal: str | os.PathLike[str] | None = None,
     ordered: bool = True,
     concurrency: int | None = None,
@@ -114,7 +115,7 @@ def amap(
 @overload
 def amap(
     client: AsyncClient,
-    requests: Iterable[Any] | AsyncIterable[Any],
+    requests: Iterable[BulkRequest] | AsyncIterable[BulkRequest],
     journal: str | os.PathLike[str] | None = None,
     ordered: bool = True,
     concurrency: int | None = None,
@@ -128,7 +129,7 @@ def amap(
 
 def amap(
     client: AsyncClient,
-    requests: Iterable[Any] | AsyncIterable[Any],
+    requests: Iterable[BulkRequest] | AsyncIterable[BulkRequest],
     journal: str | os.PathLike[str] | None = None,
     ordered: bool = True,
     concurrency: int | None = None,

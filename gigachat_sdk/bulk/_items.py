@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from hashlib import blake2b
 from importlib import import_module
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import pydantic
 from pydantic_core import to_jsonable_python
@@ -21,6 +21,9 @@ from ..errors import GigaChatError, InvalidRequestError, InvalidRequestTypeError
 from ..types._base import ResponseModel
 from ..types._narrow import is_dict, is_iterable, is_mapping, is_sequence
 from ..types.chat_request import plain
+
+# Keywords of the endpoint's method, or {"id": ..., "request": {...}}.
+BulkRequest: TypeAlias = Mapping[str, Any] | pydantic.BaseModel
 
 # How a request is sent says nothing of what it asks: a header with another token asks the same.
 _NO_QUESTION = OPTION_NAMES - {"extra_body", "extra_query"}

@@ -18,7 +18,7 @@ from .. import AsyncClient
 from .._concurrency import async_in_thread, async_sleep
 from .._lifetimes import async_when_dropped
 from ._books import Books, Wait, watched
-from ._items import Item, refusal_of
+from ._items import BulkRequest, Item, refusal_of
 from ._options import Options
 from ._progress import BulkProgress
 from ._results import BulkResult, ResponseT
@@ -199,7 +199,7 @@ class Gang(Generic[ResponseT]):
             self.news.ring()  # others may wait for results
 
 
-async def _asynchronous(requests: Iterable[Any]) -> AsyncIterator[Any]:
+async def _asynchronous(requests: Iterable[BulkRequest]) -> AsyncIterator[Any]:
     for request in requests:
         await anyio.lowlevel.checkpoint()
         yield request
@@ -225,7 +225,10 @@ class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
     """
 
     def __init__(
-        self, client: AsyncClient, requests: Iterable[Any] | AsyncIterable[Any], options: Options[ResponseT]
+        self,
+        client: AsyncClient,
+        requests: Iterable[BulkRequest] | AsyncIterable[BulkRequest],
+        options: Options[ResponseT],
     ) -> None:
         self._gang = Gang(client, options)
         self._requests: Any = requests

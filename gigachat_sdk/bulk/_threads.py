@@ -15,7 +15,7 @@ from .. import Client
 from .._concurrency import sleep
 from .._lifetimes import when_dropped
 from ._books import Books, Wait, watched
-from ._items import Item, refusal_of
+from ._items import BulkRequest, Item, refusal_of
 from ._options import Options
 from ._progress import BulkProgress
 from ._results import BulkResult, ResponseT
@@ -110,7 +110,7 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
         ...         print(result.index, result.error or result.response.choices[0].message.content)
     """
 
-    def __init__(self, client: Client, requests: Iterable[Any], options: Options[ResponseT]) -> None:
+    def __init__(self, client: Client, requests: Iterable[BulkRequest], options: Options[ResponseT]) -> None:
         self._crew = Crew(client, options)
         self._requests = requests
         self._source: Iterator[Any] | None = None

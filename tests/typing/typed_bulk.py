@@ -16,6 +16,11 @@ def source_of_dicts() -> Iterator[dict[str, Any]]:
     yield {}
 
 
+def source_of_requests() -> Iterator[bulk.BulkRequest]:
+    yield {"messages": []}
+    yield {"id": 1, "request": {"messages": []}}
+
+
 def threads(client: Client, name: str) -> None:
     assert_type(bulk.map(client, [{"messages": []}]), BulkRun[ChatCompletion])
     assert_type(bulk.map(client, [], endpoint="chat.completions.create"), BulkRun[ChatCompletion])
@@ -25,6 +30,7 @@ def threads(client: Client, name: str) -> None:
     assert_type(bulk.map(client, [], endpoint="ai.check"), BulkRun[types.AICheckResult])
     assert_type(bulk.map(client, [], endpoint="filter.check"), BulkRun[types.FilterCheckResult])
     assert_type(bulk.map(client, [], endpoint=name), BulkRun[Any])
+    assert_type(bulk.map(client, source_of_requests()), BulkRun[ChatCompletion])
     with bulk.map(
         client, source_of_dicts(), Path("out.jsonl"), False, 5, True, max_retries=9, retry_errors=True
     ) as run:
