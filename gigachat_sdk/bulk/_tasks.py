@@ -76,6 +76,7 @@ class Gang(Generic[ResponseT]):
         self._scopes: set[anyio.CancelScope] = set()
         self._tasks: set[Any] = set()
         self._is_lost = False
+        self._feeder: int | None = None  # the task that takes requests
         self.is_closed = False
 
     async def begin(self, requests: Any) -> None:
@@ -112,6 +113,7 @@ class Gang(Generic[ResponseT]):
         """Take requests while there is room for them."""
         books = self.books
         source: Any = None
+        self._feeder = anyio.get_current_task().id
         try:
             source = aiter(requests) if hasattr(requests, "__aiter__") else _asynchronous(requests)
             while not (books.is_stopping or books.is_exhausted):
@@ -129,10 +131,16 @@ class Gang(Generic[ResponseT]):
         except BaseException as error:  # of the source
             books.end(error)
         finally:
+            self._feeder = None
             close = getattr(source, "aclose", None)
             if close is not None:
                 with anyio.CancelScope(shield=True):
                     await _quietly(close, books)
+
+    @property
+    def is_feeding(self) -> bool:
+        """Whether the running task is the one that takes requests."""
+        return self._feeder == anyio.get_current_task().id
 
     def _submit(self, item: Item) -> None:
         self._backlog.append(item)
@@ -252,8 +260,11 @@ class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
             GigaChatError: The account is the trouble, and not a request; see `bulk.map`.
             OSError: The journal cannot be written.
             ConfigurationError: The run was closed before its end.
+            RuntimeError: It is the run's own source that asks.
         """
         gang, books = self._gang, self._gang.books
+        if gang.is_feeding:
+            raise RuntimeError("this run is being asked for a result by its own source")
         if not gang.is_closed:
             if not self._has_begun:
                 await self._begin()

@@ -192,6 +192,17 @@ async def test_a_source_that_cannot_be_begun(emulator: Emulator) -> None:
                 await bulk.amap(client, requests).__anext__()
 
 
+async def test_a_run_cannot_be_asked_by_its_own_source(emulator: Emulator) -> None:
+    async def asking_itself() -> AsyncIterator[Any]:
+        yield asking("0")
+        yield await run.__anext__()
+
+    async with emulator.async_client() as client, bulk.amap(client, asking_itself()) as run:
+        with pytest.raises(RuntimeError, match="asked for a result by its own source"):
+            [result async for result in run]
+    assert run.progress.done == 1
+
+
 async def test_a_source_that_cannot_be_closed(emulator: Emulator) -> None:
     async def stubborn() -> AsyncIterator[Any]:
         try:
