@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -56,11 +58,32 @@ class Watched:
 
     def acquire(self, model: str | None = None) -> Slot:
         """Take a slot."""
-        return self._checked(self._limiter.acquire(model))
+        with self._in_line(threading.get_ident()):
+            slot = self._limiter.acquire(model)
+        return self._checked(slot)
 
     async def aacquire(self, model: str | None = None) -> Slot:
         """Take a slot."""
-        return self._checked(await self._limiter.aacquire(model))
+        with self._in_line(object()):
+            slot = await self._limiter.aacquire(model)
+        return self._checked(slot)
+
+    @contextmanager
+    def _in_line(self, place: object) -> Generator[None, None, None]:
+        """Say that somebody waits for a slot; whoever ends the run sets its flag first, and then looks who waits."""
+        line = self._books.in_line
+        line.add(place)
+        try:
+            if self._books.is_stopping:
+                raise StoppedError
+            yield
+        except Exception:
+            line.discard(place)
+            if self._books.is_stopping:
+                raise StoppedError from None
+            raise
+        finally:
+            line.discard(place)
 
     def _checked(self, slot: Slot) -> Slot:
         if self._books.is_stopping:
@@ -91,6 +114,7 @@ class Books(Generic[ResponseT]):
         self.pending = 0
         self.is_exhausted = False
         self.is_stopping = False
+        self.in_line: set[object] = set()  # for each item that waits for a slot, its thread or something of its own
         self.error: BaseException | None = None
         self.progress = BulkProgress(total=options.total)
         self._token_urls = frozenset(map(scrub_url, (config.auth_url, f"{config.base_url}/token")))
@@ -282,12 +306,17 @@ class Books(Generic[ResponseT]):
         """Whether there is a result to give back: the next one, or any."""
         if not self._ready or not self.options.ordered or self._given_back in self._ready:
             return bool(self._ready)
-        return self.is_stopping and self.pending == 0  # nothing comes any more to stand before them
+        return self.is_stopping and not self.is_busy  # nothing comes any more to stand before them
 
     @property
     def is_over(self) -> bool:
         """Whether nothing is going to become ready any more."""
-        return self.pending == 0 and (self.is_exhausted or self.is_stopping)
+        return not self.is_busy and (self.is_exhausted or self.is_stopping)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an item is being asked; once the run is ending, one that waits for a slot is not going to be."""
+        return self.pending > (len(self.in_line) if self.is_stopping else 0)
 
     @property
     def closed_error(self) -> ConfigurationError | None:

@@ -137,6 +137,12 @@ class Gang(Generic[ResponseT]):
                 with anyio.CancelScope(shield=True):
                     await _quietly(close, books)
 
+    def drop_rest(self) -> None:
+        """Leave what no task has begun with: they may all wait for slots."""
+        while self._backlog:
+            self._backlog.popleft()
+            self.books.finish(None)
+
     @property
     def is_feeding(self) -> bool:
         """Whether the running task is the one that takes requests."""
@@ -269,7 +275,11 @@ class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
             if not self._has_begun:
                 await self._begin()
             await anyio.lowlevel.checkpoint()
-            while not (books.is_ready or books.is_over):
+            while True:
+                if books.is_stopping:
+                    gang.drop_rest()
+                if books.is_ready or books.is_over:
+                    break
                 await gang.news.wait()
             if books.is_ready:
                 result = books.give_back()

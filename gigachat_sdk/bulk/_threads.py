@@ -76,6 +76,18 @@ class Crew(Generic[ResponseT]):
             self.books.is_stopping = True  # at once, so that the others begin nothing more
         return outcome
 
+    def drop_rest(self) -> None:
+        """Leave what no thread has begun with: they may all wait for slots."""
+        while True:
+            try:
+                item = self._inbox.get_nowait()
+            except Empty:
+                return
+            if item is None:  # the end, for each of the threads
+                self._inbox.put(None)
+                return
+            self.books.finish(None)
+
     def receive(self, *, wait: bool) -> bool:
         """Take note of what the threads have done; say whether there was anything."""
         try:
@@ -90,7 +102,8 @@ class Crew(Generic[ResponseT]):
         self._inbox.put(None)
         try:
             for thread in self._threads:
-                while thread.is_alive():
+                # One that waits for a slot begins nothing more, and others may hold theirs for long.
+                while thread.is_alive() and thread.ident not in self.books.in_line:
                     thread.join(_TICK)
         except BaseException:  # Ctrl-C: whoever wants to end is not kept, and the rest is closed when it can be
             threading.Thread(target=self.close, daemon=True).start()
@@ -182,13 +195,15 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
         while not books.is_over or books.is_ready:
             while crew.receive(wait=False):
                 pass
+            if books.is_stopping:
+                crew.drop_rest()
             # One is taken for each that is given back, so that a slow source keeps no result waiting for long.
             if books.can_take and not (books.is_ready and has_taken):
                 self._take(source)
                 has_taken = True
             elif books.is_ready:
                 return books.give_back()
-            elif books.pending:
+            elif books.is_busy:
                 crew.receive(wait=True)
         return None
 
@@ -207,7 +222,10 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
                 self._crew.submit(item)
 
     def close(self) -> None:
-        """Wait for the requests in flight, begin no other, and close the journal. Does nothing twice."""
+        """Wait for the requests in flight, begin no other, and close the journal. Does nothing twice.
+
+        A request that still waits for a slot of the limiter is not waited for, and not sent when it gets one.
+        """
         self._close()
         if self._turn.acquire(blocking=False):  # else whoever takes the results counts what was finished
             try:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gigachat_sdk import APIConnectionError, ConfigurationError, bulk
+from gigachat_sdk import APIConnectionError, ConfigurationError, LocalLimiter, bulk
 from gigachat_sdk.bulk import _threads
 from gigachat_sdk.errors import InvalidRequestTypeError
 from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
@@ -160,21 +160,35 @@ def test_closing_ends_the_wait_for_a_token(emulator: Emulator, journal: Path) ->
     assert lines(journal) == []
 
 
-def test_a_run_that_is_closed_sends_nothing_more(emulator: Emulator) -> None:
+def test_a_run_that_is_closed_sends_nothing_more_and_waits_for_no_slot(emulator: Emulator, journal: Path) -> None:
     with emulator.client(max_concurrency=1) as client:
         limiter: Any = client.limiter
         slot = limiter.acquire()
-        run = bulk.map(client, [asking(str(number)) for number in range(9)], concurrency=2)
+        run = bulk.map(client, [asking(str(number)) for number in range(9)], journal, concurrency=2)
         with consumed(run):
             while limiter.waiting < 2:
                 threading.Event().wait(0.01)
-            closer = threading.Thread(target=run.close)
-            closer.start()
-            while not run._crew.books.is_stopping:
+            run.close()
+        assert repr(run) == "<BulkRun: 0 of 9>"
+        threads = workers()
+        assert len(threads) == 2
+        slot.release()
+        gone(threads)
+        assert asked(emulator) == lines(journal) == []
+        with limiter.acquire():  # which they have given back
+            pass
+
+
+def test_who_waited_in_vain_for_a_slot_of_a_closed_run_writes_nothing(emulator: Emulator, journal: Path) -> None:
+    limiter = LocalLimiter(1, timeout=1)
+    with emulator.client(limiter=limiter) as client, limiter.acquire():
+        run = bulk.map(client, [asking("0")], journal, concurrency=1)
+        with consumed(run):
+            while limiter.waiting < 1:
                 threading.Event().wait(0.01)
-            slot.release()
-            gone([closer])
-        assert asked(emulator) == []
+            run.close()
+        gone(workers())
+    assert lines(journal) == []
 
 
 def test_a_run_cannot_be_asked_by_its_own_source_or_function(emulator: Emulator) -> None:

@@ -16,6 +16,7 @@ from gigachat_sdk import (
     BadRequestError,
     ConfigurationError,
     InternalServerError,
+    LocalLimiter,
     PaymentRequiredError,
     PermissionDeniedError,
     RateLimitError,
@@ -50,6 +51,18 @@ def test_trouble_with_the_account_ends_the_run(
     again = engine.results(numbered(20), journal)
     assert texts(again) == [str(number) for number in range(20)]
     assert sum(result.from_journal for result in again) == len(results)
+
+
+def test_a_run_that_ends_waits_for_no_slot(engine: Engine, emulator: Emulator, journal: Path) -> None:
+    refusing(emulator, {"bad": Reply.error(402, "no")})
+    limiter = LocalLimiter({"GigaChat-2-Max": 1, "*": 1})
+    requests = [asking("0"), *(asking(str(number), model="GigaChat-2-Max") for number in (1, 2)), asking("bad")]
+    with limiter.acquire("GigaChat-2-Max"):  # for long
+        later = [asking(str(number), model="GigaChat-2-Max") for number in range(4, 12)]
+        results, error = engine.run([*requests, *later], journal, settings={"limiter": limiter}, concurrency=3)
+    assert isinstance(error, PaymentRequiredError)
+    assert [result.index for result in results] == [line["index"] for line in lines(journal)] == [0]
+    assert asked(emulator) == ["0", "bad"]
 
 
 @pytest.mark.parametrize("has_journal", [True, False])
