@@ -12,7 +12,9 @@ import pytest
 
 import gigachat_sdk._async.auth
 import gigachat_sdk._sync.auth
-from gigachat_sdk import MemoryTokenStore, bulk
+import gigachat_sdk.bulk.ray
+from gigachat_sdk import LocalLimiter, MemoryTokenStore, bulk
+from gigachat_sdk.bulk.ray import ChatMapper
 from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
 
 CHAT = "/v1/chat/completions"
@@ -120,3 +122,51 @@ def engine(request: pytest.FixtureRequest, emulator: Emulator) -> Engine:
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     return tmp_path / "out.jsonl"
+
+
+# ---- mappers for Ray Data ----
+
+Made = list[tuple[Any, ...]]
+
+
+@pytest.fixture
+def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """The environment of an actor leads to an emulator."""
+    monkeypatch.setenv("GIGACHAT_BASE_URL", emulator.base_url)
+    monkeypatch.setenv("GIGACHAT_AUTH_URL", emulator.auth_url)
+    monkeypatch.setenv("GIGACHAT_CREDENTIALS", emulator.credentials)
+    monkeypatch.setenv("GIGACHAT_MAX_RETRIES", "0")
+    emulator.answer(lambda request: request["messages"][-1]["content"] + "!")
+    return emulator
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Made:
+    """What would count in Redis counts in this process; here is how it was made."""
+    made: Made = []
+
+    def limiter(*given: Any, **more: Any) -> LocalLimiter:
+        made.append(("limiter", *given, more))
+        return LocalLimiter(given[1])
+
+    def store(*given: Any, **more: Any) -> MemoryTokenStore:
+        made.append(("store", *given, more))
+        return MemoryTokenStore()
+
+    monkeypatch.setattr(gigachat_sdk.bulk.ray, "RedisLimiter", limiter)
+    monkeypatch.setattr(gigachat_sdk.bulk.ray, "RedisTokenStore", store)
+    return made
+
+
+@pytest.fixture
+def mapper(account: Emulator, made: Made) -> Iterator[Any]:
+    """Makes mappers, and closes them."""
+    mappers: list[ChatMapper] = []
+
+    def make(**given: Any) -> ChatMapper:
+        mappers.append(ChatMapper(**{"limit": 4, "redis_url": "redis://host/0", **given}))
+        return mappers[-1]
+
+    yield make
+    for each in mappers:
+        each.close()
