@@ -17,7 +17,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from gigachat_sdk import APIConnectionError, ConfigurationError, bulk
+from gigachat_sdk import APIConnectionError, ConfigurationError, LocalLimiter, bulk
 from gigachat_sdk.bulk._books import Books
 from gigachat_sdk.bulk._tasks import Gang
 from gigachat_sdk.errors import InvalidRequestTypeError
@@ -201,6 +201,25 @@ async def test_a_run_cannot_be_asked_by_its_own_source(emulator: Emulator) -> No
         with pytest.raises(RuntimeError, match="asked for a result by its own source"):
             [result async for result in run]
     assert run.progress.done == 1
+
+
+async def test_a_run_that_a_function_ends_waits_for_no_slot(emulator: Emulator, journal: Path) -> None:
+    limiter = LocalLimiter(1)
+
+    async def requests() -> AsyncIterator[Any]:
+        for number in range(1, 4):
+            yield {"id": number, "request": asking(str(number))}
+        await until(lambda: limiter.waiting == 2)
+        yield {"id": 0, "request": asking("0")}
+
+    def fail(progress: bulk.BulkProgress) -> None:
+        raise LookupError
+
+    async with emulator.async_client(limiter=limiter) as client:
+        [result async for result in bulk.amap(client, [{"id": 0, "request": asking("0")}], journal)]
+        with limiter.acquire(), pytest.raises(LookupError):
+            [result async for result in bulk.amap(client, requests(), journal, False, 2, fail)]
+    assert asked(emulator) == ["0"]
 
 
 async def test_a_source_that_cannot_be_closed(emulator: Emulator) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 
-from gigachat_sdk import Client, InvalidRequestError, LocalLimiter
+from gigachat_sdk import Client, InvalidRequestError, LimiterTimeoutError, LocalLimiter, Slot
 from gigachat_sdk._config import AuthConfig, ClientConfig
 from gigachat_sdk._tls import TLSConfig
 from gigachat_sdk.bulk import BulkProgress
-from gigachat_sdk.bulk._books import Books, StoppedError
+from gigachat_sdk.bulk._books import Books, StoppedError, Watched
 from gigachat_sdk.bulk._items import Item
 from gigachat_sdk.bulk._options import Options, options_of, usual_concurrency
 from gigachat_sdk.errors import InvalidRequestTypeError
@@ -160,3 +161,62 @@ def test_a_run_that_ends_retries_nothing_more(books: Books[Any]) -> None:
     assert outcome is None
     books.finish(outcome)
     assert (outcome, books.is_over, books.is_ready, str(books.error)) == (None, True, False, "first")
+
+
+class Held:
+    """A limiter whose slots others hold until `wait` raises, or ends the run."""
+
+    def __init__(self, wait: Callable[[], object]) -> None:
+        self._wait = wait
+
+    def acquire(self, model: str | None = None) -> Slot:
+        self._wait()
+        return LocalLimiter(1).acquire()
+
+    async def aacquire(self, model: str | None = None) -> Slot:
+        return self.acquire(model)
+
+
+def acquire(limiter: Watched, kind: str) -> object:
+    return limiter.acquire() if kind == "threads" else anyio.run(limiter.aacquire, backend=kind)
+
+
+both = pytest.mark.parametrize("kind", ["threads", "asyncio", "trio"])
+
+
+@both
+def test_who_waits_for_a_slot_does_not_keep_a_run_from_ending(books: Books[Any], kind: str) -> None:
+    books.take(asking("Раз"))
+    seen: list[tuple[bool, bool]] = []
+
+    def wait() -> None:
+        seen.append((books.is_busy, books.is_over))
+        books.fail(LookupError())
+        seen.append((books.is_busy, books.is_over))
+
+    with pytest.raises(StoppedError):
+        acquire(Watched(Held(wait), books), kind)
+    assert seen == [(True, False), (False, True)]
+    assert (books.in_line, books.is_busy) == (set(), True)  # until its item was given back
+
+
+@both
+def test_nobody_waits_for_a_slot_of_a_run_that_is_ending(books: Books[Any], kind: str) -> None:
+    books.fail(LookupError())
+    with pytest.raises(StoppedError):
+        acquire(Watched(Held(pytest.fail), books), kind)
+    assert books.in_line == set()
+
+
+@both
+@pytest.mark.parametrize("is_stopping", [True, False])
+def test_having_waited_in_vain_is_an_error_of_a_run_that_goes_on(
+    books: Books[Any], kind: str, is_stopping: bool
+) -> None:
+    def wait() -> None:
+        books.is_stopping = is_stopping
+        raise LimiterTimeoutError("no slot")
+
+    with pytest.raises(StoppedError if is_stopping else LimiterTimeoutError):
+        acquire(Watched(Held(wait), books), kind)
+    assert books.in_line == set()
