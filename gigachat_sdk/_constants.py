@@ -17,6 +17,9 @@ DEFAULT_CONNECT_TIMEOUT: Final = 10.0
 LONGEST_TIME: Final = 1_000_000.0  # eleven days; the system counts in milliseconds, and not for ever
 AUTH_READ_TIMEOUT: Final = 30.0  # a token call is short; a hanging one must not hold every caller for two minutes
 EARLY_REFRESH: Final = 60.0  # before its expiry a token is renewed by one caller while the others go on with it
+EARLY_REFRESH_TIMEOUT: Final = (
+    10.0  # for the one who renews it early, who has a valid token; half of its deadline at most
+)
 EXPIRY_MARGIN: Final = 5.0  # a token that ends sooner than this is not sent: it may end on its way
 REFRESH_PAUSE: Final = 10.0  # after a failed early refresh, before the next one is tried
 FIRST_TOKEN_PAUSE: Final = 1.0  # after a token could not be bought, before anybody asks again; doubles each time

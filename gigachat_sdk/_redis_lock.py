@@ -22,9 +22,10 @@ _LONG: Final = 0.1  # an outage that takes longer than this to notice is not loo
 _BREATH: Final = 1.0
 
 # That a lock is one's own already bears that the answer was lost, and the script sent twice.
+# One that never ends is nobody's: it was written by another hand.
 _TAKE = Script("""
 local holder = redis.pcall('get', KEYS[1])
-if type(holder) == 'string' and holder ~= ARGV[1] then return 0 end
+if type(holder) == 'string' and holder ~= ARGV[1] and redis.call('pttl', KEYS[1]) >= 0 then return 0 end
 redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
 return 1
 """)

@@ -15,10 +15,11 @@ from .._config import ClientConfig, resolve
 from .._constants import (
     DEFAULT_AUTH_URL,
     DEFAULT_SCOPE,
+    EARLY_REFRESH_TIMEOUT,
     LEGACY_BASE_URL,
     REFRESH_PAUSE,
 )
-from .._deadline import current_deadline
+from .._deadline import Deadline, DeadlineError, current_deadline, running
 from .._logging import logger
 from .._request import Call
 from .._settings import Arguments, Environment, check_address, check_names
@@ -38,6 +39,8 @@ from ..types.client_options import CONNECTION_NAMES, ConnectionOptions
 from ..types.tokens import AccessToken, TokenAnswer
 from .http import AsyncHTTP
 from .transport import AsyncTransport
+
+_SLOW = 0.5  # seconds to learn that a lock is not free
 
 
 @runtime_checkable
@@ -164,13 +167,38 @@ class _AsyncRenewingTokenManager:
         if state is Freshness.EXPIRED:
             failures.refuse_during_pause(now)
         counts = failures.counts
+        if token is not None and state is Freshness.AGEING:
+            return await self._renew_early(token, counts)
         lock = self._store.alock(self._name)
-        if not await lock.acquire(wait=state is Freshness.EXPIRED) and token is not None:
-            return token
+        await lock.acquire()
         try:
             return await self._renew(counts)
         finally:
             lock.release()
+
+    async def _renew_early(self, token: AccessToken, counts: tuple[int, int]) -> AccessToken:
+        """Renew a token that is valid yet, if nobody else does, in a part of the time that this call has."""
+        deadline, began = current_deadline(), time.monotonic()
+        seconds = EARLY_REFRESH_TIMEOUT if deadline is None else min(EARLY_REFRESH_TIMEOUT, deadline.remaining / 2)
+        if seconds <= 0:
+            return token
+        lock = self._store.alock(self._name)
+        try:
+            with running(Deadline(seconds)):
+                if not await lock.acquire(wait=False):
+                    if time.monotonic() - began > _SLOW:  # where the lock is does not answer
+                        self._hold_early()
+                    return token
+                try:
+                    return await self._renew(counts)
+                finally:
+                    lock.release()
+        except DeadlineError:
+            self._hold_early()
+        return token if freshness(token, self._clock()) is not Freshness.EXPIRED else await self.get_token()
+
+    def _hold_early(self) -> None:
+        self._failures.hold_early(self._clock() + REFRESH_PAUSE)
 
     async def _renew(self, counts: tuple[int, int]) -> AccessToken:
         """Renew the token under its lock, unless another caller has, or has just failed to."""
@@ -196,14 +224,21 @@ class _AsyncRenewingTokenManager:
         try:
             answer = await self._transport.request(self._call, TokenAnswer, None)
         except APIError as error:
-            if not await self._note(error) or token is None or freshness(token, self._clock()) is Freshness.EXPIRED:
+            is_noted = await self._note(error)
+            if usable is None or freshness(usable, self._clock()) is Freshness.EXPIRED:
                 raise
+            if not is_noted:
+                self._hold_early()
             logger.warning("the token could not be renewed early, the old one is used on: %s", error)
-            return token
+            return usable
+        except BaseException:  # cancelled, for one: the next caller need not wait for the same endpoint
+            if usable is not None:
+                self._hold_early()
+            raise
         now = self._clock()
         renewed = AccessToken(answer.access_token, usable_until(unix_seconds(answer.expires_at), now))
         if freshness(renewed, now) is not Freshness.FRESH:
-            failures.hold_early(now + REFRESH_PAUSE)  # a short-lived token must not be renewed by every call
+            self._hold_early()  # a short-lived token must not be renewed by every call
         failures.succeeded()
         await self._store.aset(self._name, renewed)
         return renewed

@@ -14,7 +14,7 @@ from urllib.request import getproxies
 import httpx
 
 from .._body import Body
-from .._concurrency import async_begin, async_finish_soon, async_in_thread, async_interrupt
+from .._concurrency import async_begin, async_finish_soon, async_interrupt, async_read_in_thread
 from .._config import ClientConfig
 from .._constants import BODY_END_WAIT, CLOCK_ERROR
 from .._deadline import Deadline, DeadlineError, current_deadline, running, shortened
@@ -295,7 +295,7 @@ class AsyncHTTP:
         if pools is None:
             tls = self._config.tls
             if cached_context(tls) is None or "httpcore" not in sys.modules:  # too long for an event loop
-                await async_in_thread(lambda: _prepare(tls))
+                await async_read_in_thread(lambda: _prepare(tls))  # those of anyio may all be waiting for this one
             if http2:
                 guard_http2_logging()
             pools = await self._pools.add(http2, list[AsyncPool])

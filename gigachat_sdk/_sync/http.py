@@ -15,7 +15,7 @@ from urllib.request import getproxies
 import httpx
 
 from .._body import Body
-from .._concurrency import begin, finish_soon, in_thread, interrupt
+from .._concurrency import begin, finish_soon, interrupt, read_in_thread
 from .._config import ClientConfig
 from .._constants import BODY_END_WAIT, CLOCK_ERROR
 from .._deadline import Deadline, DeadlineError, current_deadline, running, shortened
@@ -296,7 +296,7 @@ class HTTP:
         if pools is None:
             tls = self._config.tls
             if cached_context(tls) is None or "httpcore" not in sys.modules:  # too long for an event loop
-                in_thread(lambda: _prepare(tls))
+                read_in_thread(lambda: _prepare(tls))  # those of anyio may all be waiting for this one
             if http2:
                 guard_http2_logging()
             pools = self._pools.add(http2, list[Pool])

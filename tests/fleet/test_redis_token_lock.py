@@ -42,6 +42,18 @@ def test_the_lock_is_held_by_one_worker(fleet: Stores) -> None:
     until(lambda: fleet.keys() == [])
 
 
+def test_a_holder_without_an_end_is_nobody(fleet: Stores) -> None:
+    lock = fleet.worker().lock(NAME)
+    assert lock.acquire()
+    redis_, key = fleet.server.client, fleet.key("lock")
+    lock.release()
+    until(lambda: fleet.keys() == [])
+    redis_.set(key, "written by hand")
+    assert lock.acquire(wait=False)
+    assert redis_.pttl(key) > 5000
+    lock.release()
+
+
 @pytest.mark.anyio
 async def test_the_lock_is_held_by_one_task(fleet: Stores) -> None:
     one, other = fleet.worker().alock(NAME), fleet.worker().alock(NAME)

@@ -1,0 +1,150 @@
+"""Whoever renews a token that is valid yet goes on with it, whatever becomes of the renewal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gigachat_sdk import APITimeoutError, AsyncClient, AsyncOAuthTokenManager, MemoryTokenStore
+from gigachat_sdk._async import auth
+from gigachat_sdk._constants import REFRESH_PAUSE
+from gigachat_sdk._deadline import Deadline, DeadlineError, current_deadline, running
+from gigachat_sdk.testing import Emulator, Reply
+
+from .conftest import Clock
+
+pytestmark = pytest.mark.anyio
+
+OAUTH = "/api/v2/oauth"
+
+
+async def ageing(emulator: Emulator, clock: Clock, value: str = "old", **options: Any) -> AsyncOAuthTokenManager:
+    """Make a manager with a token that ends in 50 s."""
+    emulator.reply(OAUTH, Reply(json={"access_token": value, "expires_at": clock.now + 1800}))
+    manager = AsyncOAuthTokenManager(
+        emulator.credentials, auth_url=emulator.auth_url, clock=clock, max_retries=0, **options
+    )
+    assert (await manager.get_token()).value == value
+    clock.now += 1800 - 50
+    return manager
+
+
+@pytest.mark.parametrize("seconds", [0.4, None])
+async def test_an_endpoint_that_hangs_takes_a_part_of_the_time(
+    emulator: Emulator, clock: Clock, seconds: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "EARLY_REFRESH_TIMEOUT", 10 if seconds else 0.2)
+    manager = await ageing(emulator, clock)
+    emulator.reply(OAUTH, Reply(json={"access_token": "late"}, delay=60))
+    deadline = None if seconds is None else Deadline(seconds)
+    with running(deadline):
+        assert (await manager.get_token()).value == "old"
+    assert deadline is None or deadline.remaining > 0
+    assert (await manager.get_token()).value == "old"
+    assert emulator.oauth_requests == 2  # who comes next does not wait for the same endpoint
+    clock.now += REFRESH_PAUSE
+    assert (await manager.get_token()).value not in ("old", "late")
+    await manager.aclose()
+
+
+async def test_a_renewal_that_is_given_up_is_not_the_next_callers(emulator: Emulator, clock: Clock) -> None:
+    manager = await ageing(emulator, clock)
+    real = manager._transport.request
+
+    async def interrupted(*args: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    manager._transport.request = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        await manager.get_token()
+    manager._transport.request = real
+    assert (await manager.get_token()).value == "old"
+    assert emulator.oauth_requests == 1
+    await manager.aclose()
+
+
+class SlowLock:
+    """A lock that is looked for where nobody answers."""
+
+    def __init__(self, clock: Clock, *, is_told: bool) -> None:
+        self.clock = clock
+        self.is_told = is_told
+        self.asked = 0
+
+    async def acquire(self, *, wait: bool = True) -> bool:
+        self.asked += 1
+        assert not wait
+        assert current_deadline() is not None
+        if self.is_told:
+            raise DeadlineError
+        return False
+
+    def release(self) -> None:
+        raise AssertionError("it was not taken")
+
+
+class SlowStore(MemoryTokenStore):
+    """A store whose lock does not answer."""
+
+    slow: SlowLock | None = None
+
+    def alock(self, name: str) -> Any:
+        return super().alock(name) if self.slow is None else self.slow
+
+    def lock(self, name: str) -> Any:
+        return super().lock(name) if self.slow is None else self.slow
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_a_lock_that_does_not_answer_is_left_alone_for_a_while(
+    emulator: Emulator, clock: Clock, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "_SLOW", -1.0)  # nothing is quick enough
+    store = SlowStore()
+    manager = await ageing(emulator, clock, token_store=store)
+    slow = store.slow = SlowLock(clock, is_told=is_told)
+    for _ in range(3):
+        assert (await manager.get_token()).value == "old"
+    assert slow.asked == 1
+    await manager.aclose()
+
+
+async def test_a_token_that_ends_during_its_early_renewal_is_bought_as_a_new_one(
+    emulator: Emulator, clock: Clock
+) -> None:
+    store = SlowStore()
+    manager = await ageing(emulator, clock, token_store=store)
+    store.slow = SlowLock(clock, is_told=True)
+    real = store.slow.acquire
+
+    async def acquire(*, wait: bool = True) -> bool:
+        clock.now += 60
+        store.slow = None
+        return await real(wait=wait)
+
+    store.slow.acquire = acquire
+    assert (await manager.get_token()).value != "old"
+    assert emulator.oauth_requests == 2
+    await manager.aclose()
+
+
+async def test_who_has_no_time_left_renews_nothing(emulator: Emulator, clock: Clock) -> None:
+    manager = await ageing(emulator, clock)
+    with running(Deadline(-1.0)):
+        assert (await manager.get_token()).value == "old"
+    assert emulator.oauth_requests == 1
+    await manager.aclose()
+
+
+async def test_a_call_with_a_deadline_is_sent_with_the_old_token(emulator: Emulator, clock: Clock) -> None:
+    manager = await ageing(emulator, clock, value=emulator.issue_token())
+    emulator.reply(OAUTH, *[Reply(json={"access_token": "late"}, delay=60)] * 2)
+    client = AsyncClient(base_url=emulator.base_url, token_manager=manager)
+    assert (await client.models.list(deadline=2)).data
+    clock.now += 60
+    with pytest.raises(APITimeoutError):  # who has none waits
+        await client.models.list(deadline=0.1)
+    assert len(emulator.requests_to("/v1/models")) == 1
+    await client.aclose()
+    await manager.aclose()
