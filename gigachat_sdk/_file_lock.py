@@ -6,8 +6,12 @@ import errno
 import os
 import stat
 import sys
-from typing import Any
+import threading
+from typing import Any, ClassVar, Final
 
+import anyio
+
+from ._logging import logger
 from ._shared_lock import SharedLock
 
 if sys.platform == "win32":
@@ -31,6 +35,7 @@ else:
 
 # A symbolic link is an error, and opening a pipe does not wait for its other end. Windows knows neither.
 SAFELY: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_NO_FILE: Final = -1  # stands for a lock where its file cannot be used
 _BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 
@@ -108,3 +113,74 @@ class FileLock(SharedLock[int]):
 
     def __repr__(self) -> str:
         return f"FileLock({self.path!r})"
+
+
+class RefreshLock(FileLock):
+    """The lock under which tokens are renewed; where its file cannot be used, each process buys tokens of its own.
+
+    Who has it may call code of the user's, `on_retry`, which may need the token of another account: it must not wait
+    for itself, and goes on without the lock.
+
+    Args:
+        path: The lock's file.
+    """
+
+    _tasks_inside: ClassVar[dict[str, int]] = {}  # by place: the task that has the lock
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._alone = threading.Lock()  # threads and tasks exclude each other without the file, too
+
+    def leave_to_parent(self) -> None:
+        """After a fork the lock is the parent's, and so is what it did with it."""
+        self._tasks_inside.pop(self._place, None)
+        super().leave_to_parent()
+
+    async def aacquire(self, *, wait: bool = True) -> bool:
+        """Take the lock for this task; without `wait` only if it is free now. Return whether it was taken.
+
+        Raises:
+            DeadlineError: The deadline of the call came first.
+        """
+        task = anyio.get_current_task().id
+        if self._tasks_inside.get(self._place) == task:
+            return wait and self._pass()
+        is_taken = await super().aacquire(wait=wait)
+        if is_taken:
+            self._tasks_inside[self._place] = task
+        return is_taken
+
+    def _try(self, turn: threading.Lock) -> bool:
+        is_taken = super()._try(turn)
+        if is_taken:
+            self._task_threads[self._place] = threading.get_ident()
+        return is_taken
+
+    def _let_go(self) -> Any:
+        self._tasks_inside.pop(self._place, None)
+        return super()._let_go()
+
+    def _take(self) -> int | None:
+        if not self._alone.acquire(blocking=False):
+            return None
+        held = None
+        try:
+            held = super()._take()
+        except OSError as error:
+            logger.warning("processes cannot share a token, each buys its own: %s", error)
+            held = _NO_FILE
+        finally:
+            if held is None:
+                self._alone.release()
+        return held
+
+    def _give_back(self, held: int) -> None:
+        try:
+            if held != _NO_FILE:
+                super()._give_back(held)
+        finally:
+            self._alone.release()
+
+    def _forget(self, held: int) -> None:
+        if held != _NO_FILE:
+            super()._forget(held)

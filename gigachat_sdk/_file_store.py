@@ -15,28 +15,28 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
 
-from ._concurrency import async_in_thread
-from ._deadline import Deadline, DeadlineError, no_deadline, running
-from ._file_lock import SAFELY, FileLock, trouble_with
+from ._concurrency import async_ask_in_thread, async_tell_in_thread
+from ._deadline import Deadline, DeadlineError, current_deadline, running
+from ._file_lock import SAFELY, FileLock, RefreshLock, trouble_with
+from ._file_places import checked_place, precious, remove_leftovers, replace
 from ._logging import logger
 from ._shared_lock import TaskSide
 from ._token import is_end
 from ._token_failures import TokenFailure, failure_document, failure_of
-from .errors import ConfigurationError, ConfigurationTypeError
-from .types._narrow import is_dict, is_path
+from .types._narrow import is_dict
 from .types.tokens import AccessToken
 
 _FORMAT: Final = "gigachat-sdk tokens 1"
 _MOST_BYTES: Final = 1_000_000  # a token has about 2 000
 _PATIENCE: Final = 5.0  # seconds that a change waits for those of other processes, which take milliseconds
 _KEPT_FOR: Final = 86_400.0  # seconds after its end in which a token stays in the file
-_NO_FILE: Final = -1  # stands for a lock where its file cannot be used
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
 
 _Signature = tuple[int, ...] | None
+_UNREAD: Final[_Signature] = ()  # no file has it, so it is read again
+_LASTING: Final = frozenset({errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOTDIR})  # errors until somebody mends them
 
 
 @dataclass
@@ -46,6 +46,10 @@ class _Content:
     signature: _Signature = None
     tokens: dict[str, AccessToken] = field(default_factory=dict[str, AccessToken])
     failures: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+
+    def copy(self, signature: _Signature) -> _Content:
+        """Return one to be changed."""
+        return _Content(signature, dict(self.tokens), dict(self.failures))
 
 
 class _UntrustedError(Exception):
@@ -60,8 +64,9 @@ class FileTokenStore:
     and replaced when a token is saved; but a folder, a device, a pipe or a socket never is. Where a token cannot be
     saved (no space, no permission), the process that has bought it goes on with it, and a warning says why.
 
-    Tokens are renewed under a lock between processes: a file beside the first one, `<path>.<digits>.lock`. A process
+    Tokens are renewed under a lock between processes: a file beside the first one, `<path>.refresh.lock`. A process
     that is killed gives it back at once. A token endpoint that answers with an error is left in peace by all together.
+    Accounts that share a file take turns in buying tokens: give each a file of its own where one endpoint is slow.
 
     Args:
         path: The file; `~` stands for the home folder. A folder that is missing is made, for its owner alone (0700).
@@ -76,9 +81,9 @@ class FileTokenStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path: str = str(_checked(path))
+        self._path: str = checked_place(path)
         self._changes = FileLock(f"{self._path}.lock")
-        self._locks: dict[str, _RefreshLock] = {}
+        self._refreshes = RefreshLock(f"{self._path}.refresh.lock")  # one: names of files must not tell of passwords
         self._keys: dict[str, str] = {}
         self._content = _Content()
         self._unsaved: dict[str, AccessToken] = {}
@@ -86,7 +91,7 @@ class FileTokenStore:
 
     def get(self, name: str) -> AccessToken | None:
         """Return the token `name`, expired or not; None where there is none. The file is read if it has changed."""
-        return self._chosen(name, self._current() or self._read())
+        return self._chosen(name, self._latest())
 
     def set(self, name: str, token: AccessToken) -> None:
         """Save `token` under `name`; where that fails, keep it in this process."""
@@ -97,24 +102,17 @@ class FileTokenStore:
 
     def delete(self, name: str, token: AccessToken) -> None:
         """Forget the token `name` if it still is `token`."""
-        self._refused.setdefault(name, set()).add(token.value)
-        unsaved = self._unsaved.get(name)
-        if unsaved is not None and unsaved.value == token.value:
-            del self._unsaved[name]
-        kept = self._read().tokens.get(self._key(name))
-        if kept is not None and kept.value == token.value:
+        self._refuse(name, token)
+        if self._has(self._latest(), name, token):
             self._change(partial(_remove, self._key(name), token), "other processes may find a refused token there")
 
     def lock(self, name: str) -> FileLock:
-        """Return the lock under which threads of all processes renew the token `name`."""
-        lock = self._locks.get(name)
-        if lock is None:
-            lock = self._locks.setdefault(name, _RefreshLock(f"{self._path}.{self._key(name)[:16]}.lock"))
-        return lock
+        """Return the lock under which threads of all processes renew the token `name`: the same one for all names."""
+        return self._refreshes
 
     def get_failure(self, name: str, now: float) -> TokenFailure | None:
         """Return the last failure to buy the token `name`, None where there is none; `now` in Unix seconds."""
-        return failure_of((self._current() or self._read()).failures.get(self._key(name)))
+        return failure_of(self._latest().failures.get(self._key(name)))
 
     def set_failure(self, name: str, failure: TokenFailure, now: float) -> None:
         """Note a failure to buy the token `name`; `now` in Unix seconds."""
@@ -123,17 +121,18 @@ class FileTokenStore:
 
     async def aget(self, name: str) -> AccessToken | None:
         """Return the token `name`, expired or not; None where there is none."""
-        content = self._current()
-        return self._chosen(name, await async_in_thread(self._read) if content is None else content)
+        return self._chosen(name, await self._alatest())
 
     async def aset(self, name: str, token: AccessToken) -> None:
         """Save `token` under `name`; where that fails, keep it in this process."""
-        self._unsaved[name] = token  # the thread may never start: this task may be cancelled
-        await async_in_thread(partial(self.set, name, token))
+        self._unsaved[name] = token  # before this task can be cancelled
+        await _tell(partial(self.set, name, token))
 
     async def adelete(self, name: str, token: AccessToken) -> None:
         """Forget the token `name` if it still is `token`."""
-        await async_in_thread(partial(self.delete, name, token))
+        is_news, content = self._refuse(name, token), self._current()
+        if is_news and (content is None or self._has(content, name, token)):  # of many tasks one looks
+            await _tell(partial(self.delete, name, token))
 
     def alock(self, name: str) -> TaskSide:
         """Return the lock under which tasks of all processes renew the token `name`."""
@@ -141,11 +140,11 @@ class FileTokenStore:
 
     async def aget_failure(self, name: str, now: float) -> TokenFailure | None:
         """Return the last failure to buy the token `name`, None where there is none."""
-        return await async_in_thread(partial(self.get_failure, name, now))
+        return failure_of((await self._alatest()).failures.get(self._key(name)))
 
     async def aset_failure(self, name: str, failure: TokenFailure, now: float) -> None:
         """Note a failure to buy the token `name`."""
-        await async_in_thread(partial(self.set_failure, name, failure, now))
+        await _tell(partial(self.set_failure, name, failure, now))
 
     def __repr__(self) -> str:
         return f"FileTokenStore({self._path!r})"
@@ -162,13 +161,37 @@ class FileTokenStore:
 
     def _chosen(self, name: str, content: _Content) -> AccessToken | None:
         kept, unsaved = content.tokens.get(self._key(name)), self._unsaved.get(name)
-        if kept is not None and kept.value in self._refused.get(name, ()):
-            kept = None
+        if kept is not None:
+            if kept.value not in self._refused.get(name, ()):
+                self._refused.pop(name, None)  # none of them is in the file any more
+            else:
+                self._refused[name], kept = {kept.value}, None
         if kept is None or unsaved is None:
             return kept or unsaved
         return kept if _end(kept) >= _end(unsaved) else unsaved
 
+    def _refuse(self, name: str, token: AccessToken) -> bool:
+        """Give `token` out no more; return whether that is news."""
+        refused = self._refused.setdefault(name, set())
+        is_news = token.value not in refused
+        refused.add(token.value)
+        unsaved = self._unsaved.get(name)
+        if unsaved is not None and unsaved.value == token.value:
+            del self._unsaved[name]
+        return is_news
+
+    def _has(self, content: _Content, name: str, token: AccessToken) -> bool:
+        kept = content.tokens.get(self._key(name))
+        return kept is not None and kept.value == token.value
+
     # ---- the file ----
+
+    def _latest(self) -> _Content:
+        return self._current() or self._read()
+
+    async def _alatest(self) -> _Content:
+        content = self._current()
+        return await async_ask_in_thread(self._latest) if content is None else content
 
     def _current(self) -> _Content | None:
         """Return what the file says if it was read and has not changed since: two microseconds, on any loop."""
@@ -180,22 +203,24 @@ class FileTokenStore:
         return content if content.signature == signature else None
 
     def _read(self) -> _Content:
-        content, trouble, is_precious = _Content(), "", False
+        content, trouble, outcome = _Content(), "", "it will be replaced"
         try:
             facts = os.lstat(self._path)
             content.signature = _signature(facts)
             if stat.S_ISLNK(facts.st_mode):
                 raise _UntrustedError("it is a link")
-            trouble = _precious(facts)
-            is_precious = bool(trouble)
-            if not is_precious:  # opening alone does something to some devices
+            trouble = precious(facts)
+            if trouble:  # opening alone does something to some devices
+                outcome = "it is left as it is"
+            else:
                 content = _parsed(self._path)
         except FileNotFoundError:
             content.signature = None
         except (OSError, _UntrustedError) as error:
             trouble = str(error)
+            if isinstance(error, OSError) and error.errno not in _LASTING:  # no descriptors, no memory: for a moment
+                content, outcome = self._content.copy(_UNREAD), "it will be read again"
         if trouble and content.signature != self._content.signature:
-            outcome = "it is left as it is" if is_precious else "it will be replaced"
             logger.warning("tokens are not read from %s, %s: %s", self._path, outcome, trouble)
         self._content = content
         return content
@@ -204,12 +229,11 @@ class FileTokenStore:
         """Read, change and replace the file, one process at a time; say whether that went well."""
         is_locked = False
         try:
-            try:
-                with no_deadline(), running(Deadline(_PATIENCE)):  # what was bought is saved, late or not
-                    is_locked = self._changes.acquire()
-            except DeadlineError:  # a process stands still there: the file stays whole all the same
-                logger.warning("the lock of %s is held for very long, going on without it", self._path)
+            is_locked = self._lock_changes()
+            if is_locked:
+                remove_leftovers(self._path)
             content = self._read()
+            content = content.copy(content.signature)  # others may be reading that one, and this may go wrong
             change(content)
             self._write(content)
         except OSError as error:
@@ -219,6 +243,15 @@ class FileTokenStore:
             if is_locked:
                 self._changes.release()
         return True
+
+    def _lock_changes(self) -> bool:
+        """Wait for those who write now, a part of the time that the call has; say whether the lock was got."""
+        if self._changes.acquire(wait=False):
+            return True
+        with suppress(DeadlineError), running(_half_of_the_rest()), running(Deadline(_PATIENCE)):
+            return self._changes.acquire()
+        logger.warning("the lock of %s is not given back in time, going on without it", self._path)
+        return False
 
     def _write(self, content: _Content) -> None:
         now = time.time()
@@ -231,86 +264,19 @@ class FileTokenStore:
             },
             "failures": content.failures,
         }
-        temporary = f"{self._path}.tmp"
-        for place in (self._path, temporary):
-            _refuse_precious(place)
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)  # noqa: PTH108  # of a process that was killed; a link is removed, not followed
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFELY, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                _set_mode(descriptor, 0o600)  # the umask may have taken too much
-                json.dump(document, file)
-            os.replace(temporary, self._path)  # noqa: PTH105  # atomic on every system
-        except BaseException:
-            os.unlink(temporary)  # noqa: PTH108  # as above
-            raise
+        replace(self._path, document)
 
 
-class _RefreshLock(FileLock):
-    """The lock of one token; where its file cannot be used, each process buys a token of its own."""
-
-    def _take(self) -> int | None:
-        try:
-            return super()._take()
-        except OSError as error:
-            logger.warning("processes cannot share a token, each buys its own: %s", error)
-            return _NO_FILE
-
-    def _give_back(self, held: int) -> None:
-        if held != _NO_FILE:
-            super()._give_back(held)
-
-    def _forget(self, held: int) -> None:
-        if held != _NO_FILE:
-            super()._forget(held)
+async def _tell(change: Callable[[], None]) -> None:
+    """Have the file changed in a thread of its own; it goes on alone where it takes too much of the call's time."""
+    with running(_half_of_the_rest()):
+        await async_tell_in_thread(change)
 
 
-def _leave_mode(descriptor: int, mode: int) -> None:
-    """Do nothing: on Windows it is the folder that protects a file."""
-
-
-_set_mode: Callable[[int, int], None] = getattr(os, "fchmod", _leave_mode)
-
-
-def _checked(path: object) -> Path:
-    """Return an absolute path whose folder is there."""
-    given = os.fspath(path) if is_path(path) else path
-    if not isinstance(given, str):
-        raise ConfigurationTypeError(f"path: expected the name of a file, got {type(path).__name__}")
-    trouble = "it is empty" if not given else "it has a null character in it"
-    if given and "\0" not in given:
-        try:
-            file = Path(given).expanduser().absolute()
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            trouble = "it is a folder, and a file is needed" if file.is_dir() else ""
-            with suppress(FileNotFoundError):
-                trouble = trouble or _precious(file.lstat())
-            if not trouble:
-                return file
-        except (OSError, RuntimeError) as error:  # RuntimeError: there is no such home
-            trouble = str(error)
-    raise ConfigurationError(f"path: tokens cannot be kept in {given!r}: {trouble}")
-
-
-def _precious(facts: os.stat_result) -> str:
-    """Say why what lies at a path must not be replaced by a file; nothing where it may be."""
-    if stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode):
-        return ""
-    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
-    return f"it is {kinds.get(stat.S_IFMT(facts.st_mode), 'a device')}, and a file is needed"
-
-
-def _refuse_precious(path: str) -> None:
-    """Refuse to replace what is no file: the superuser may replace devices.
-
-    Raises:
-        OSError: There is such a thing at the path.
-    """
-    with suppress(FileNotFoundError):
-        trouble = _precious(os.lstat(path))
-        if trouble:
-            raise OSError(errno.EPERM, trouble, path)
+def _half_of_the_rest() -> Deadline | None:
+    """Return when to give up the wait for a change of the file: the call is to use its token yet."""
+    deadline = current_deadline()
+    return None if deadline is None else Deadline(max(deadline.remaining, 0) / 2)
 
 
 def _signature(facts: os.stat_result) -> _Signature:

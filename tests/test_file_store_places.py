@@ -109,13 +109,15 @@ def test_a_device_is_refused(given: str) -> None:
 
 
 def test_what_is_no_file_in_the_place_of_the_temporary_one_stays(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store, temporary = FileTokenStore(tmp_path / "tokens.json"), tmp_path / "tokens.json.tmp"
+    monkeypatch.setattr("secrets.token_hex", lambda size: "ab" * size)
+    store, temporary = FileTokenStore(tmp_path / "tokens.json"), tmp_path / f"tokens.json.{os.getpid()}-{'ab' * 8}.tmp"
     os.mkfifo(temporary)
+    os.utime(temporary, (0, 0))
     store.set("a", NEW)
     assert store.get("a") == NEW
-    assert "it is a pipe, and a file is needed" in caplog.text
+    assert "File exists" in caplog.text
     assert stat.S_ISFIFO(temporary.lstat().st_mode)
 
 
