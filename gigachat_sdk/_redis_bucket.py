@@ -149,6 +149,10 @@ class Bucket:
         self.gone: list[str] = []
         self.known: Answer = Answer(False, 0, 0, False, self.limit, 0, "", frozenset())
         self.next_tick: float = 0.0
+        self.outage: OutageError | None = None  # why Redis cannot be used for this limit
+        self.began: float = 0.0
+        self.failed: float = 0.0  # when it was last tried
+        self.is_back: bool = False  # whether it seems to be over: the next tick shows it
         self._process = process
         self._lease = settings.lease
         self._numbers = count(1)
@@ -169,6 +173,11 @@ class Bucket:
         """How many wait now; whoever gave up does not, though the keeper may not have read it yet."""
         return max(0, len(self.arrivals) + len(self.waiters) - len(self.leaving))
 
+    @property
+    def in_use(self) -> int:
+        """How many slots are held now; one that was given back is not, though the keeper may not have read it yet."""
+        return max(0, len(self.held) - len(self.released))
+
     def take_in(self, now: float) -> None:
         """Read the notes of the others."""
         has_changed = bool(self.arrivals or self.leaving or self.released)
@@ -182,9 +191,10 @@ class Bucket:
                 self.gone.append(waiter.ticket)
             self.leaving.popleft()  # after that, so that `waiting` never counts who has left
         while self.released:
-            ticket = self.released.popleft()
+            ticket = self.released[0]
             self.held.discard(ticket)
             self.gone.append(ticket)
+            self.released.popleft()  # after that, so that nobody is told of slots that were given back
         if has_changed:
             self._changed = self.next_tick = now
 

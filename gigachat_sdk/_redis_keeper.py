@@ -38,9 +38,7 @@ class Keeper:
         self._has_left.acquire()
         self._thread: threading.Thread | None = None
         self._prober: threading.Thread | None = None
-        self._outage: OutageError | None = None
-        self._began = self._failed = 0.0
-        self._is_back = self._is_leaving = self._has_warned = False
+        self._is_leaving = self._has_warned = False
         self.buckets: dict[str, Bucket] = {
             name: Bucket(settings, name, self.name, self.wake) for name in settings.limits
         }
@@ -83,7 +81,7 @@ class Keeper:
                 bucket.take_in(now)
             if self._is_leaving:
                 self._give_all_back(now)
-            pause = self._pause() if self._outage is None else self._manage_without(self._outage, now)
+            pause = min(self._pause(), self._manage_without(now))
 
     def _has_ended(self) -> bool:
         with self._starting:
@@ -97,12 +95,14 @@ class Keeper:
         """Tell what there is to tell; return the seconds until there is more."""
         pauses = [LINGER]
         for bucket in self.buckets.values():
+            if bucket.is_back:
+                bucket.tell_all()
+            elif bucket.outage is not None:
+                continue
             now = time.monotonic()
-            if bucket.is_busy and bucket.next_tick <= now:
+            if (bucket.is_busy or bucket.is_back) and bucket.next_tick <= now:
                 self._tell(bucket, now)
-                if self._outage is not None:
-                    return 0.0
-            if bucket.is_busy:
+            if bucket.is_busy and bucket.outage is None:
                 pauses.append(max(0.0, bucket.next_tick - now))
         return min(pauses)
 
@@ -112,22 +112,36 @@ class Keeper:
             answer = Answer.read(self.settings.redis.run(TICK, bucket.keys, tick.arguments()))
             bucket.apply(tick, answer, time.monotonic())
         except Exception as error:  # whatever it is, nobody else could tell those who wait
-            self._note_failure(error)
-            self._began = self._failed
+            outage = _outage_of(error)
+            # A refusal may concern this limit's keys only; those of the others are refused when they are told of.
+            for affected in [bucket] if isinstance(outage, RefusedError) else self.buckets.values():
+                _note_failure(affected, outage)
+        else:
+            if bucket.outage is not None:
+                self._note_recovery(bucket)
 
     def _give_all_back(self, now: float) -> None:
         for bucket in self.buckets.values():
             bucket.leave_all()
-            if bucket.gone and self._outage is None:
+            if bucket.gone and bucket.outage is None:
                 self._tell(bucket, now)
         self._is_leaving = False
         self._has_left.release()
 
     # ---- while Redis is away ----
 
-    def _note_failure(self, error: Exception) -> None:
-        self._outage = error.again() if isinstance(error, OutageError) else OutageError(repr(error))
-        self._failed = time.monotonic()
+    @property
+    def _outage(self) -> OutageError | None:
+        """What keeps a limit from Redis: one that concerns them all, if there is one."""
+        outages = [bucket.outage for bucket in self.buckets.values() if bucket.outage is not None]
+        return min(outages, key=lambda outage: isinstance(outage, RefusedError), default=None)
+
+    def _note_recovery(self, bucket: Bucket) -> None:
+        before = type(self._outage)
+        bucket.outage, bucket.is_back = None, False
+        if type(self._outage) is not before:
+            self._has_warned = False
+            logger.info("Redis at %s can be used again", self.settings.redis.address)
 
     def _warn_once(self, outage: OutageError) -> None:
         if not self._has_warned:
@@ -139,51 +153,80 @@ class Keeper:
                 ", ".join(f"{name}: {bucket.local_limit}" for name, bucket in self.buckets.items()),
             )
 
-    def _manage_without(self, outage: OutageError, now: float) -> float:
-        """Do what the policy says for those who wait."""
-        if self._is_back:
-            logger.info("Redis at %s can be used again", self.settings.redis.address)
-            self._is_back, self._has_warned, self._outage = False, False, None
-            for bucket in self.buckets.values():
-                bucket.tell_all()
-            return 0.0
+    def _manage_without(self, now: float) -> float:
+        """Do what the policy says for those who wait; return the seconds until it has to be done again."""
+        for bucket in self.buckets.values():
+            if bucket.outage is not None:
+                self._manage(bucket, bucket.outage, now)
+        if not self._is_probe_wanted():
+            return LINGER
+        if self._prober is None or not self._prober.is_alive():
+            prober = threading.Thread(target=self._probe, name="gigachat-sdk-redis-probe", daemon=True)
+            with suppress(RuntimeError):  # too many threads: later, then
+                prober.start()
+                self._prober = prober
+        return RETRY
+
+    def _manage(self, bucket: Bucket, outage: OutageError, now: float) -> None:
         must_fail = self.settings.on_outage == "fail" or isinstance(outage, RefusedError)
         if not must_fail:
             self._warn_once(outage)
-        for bucket in self.buckets.values():
-            if now - self._began > self.settings.lease:
-                bucket.gone.clear()  # their leases are over
-            for waiter in list(bucket.waiters.values()):
-                if self._failed + NEWS < waiter.arrived:
-                    break  # it may be back by now: let it be tried
-                if must_fail:
-                    bucket.refuse(waiter, outage)
-                elif len(bucket.held) < bucket.local_limit:
-                    bucket.give(waiter, 0)
-        if any(bucket.is_busy for bucket in self.buckets.values()):
-            if self._prober is None or not self._prober.is_alive():
-                prober = threading.Thread(target=self._probe, name="gigachat-sdk-redis-probe", daemon=True)
-                with suppress(RuntimeError):  # too many threads: later, then
-                    prober.start()
-                    self._prober = prober
-            return RETRY
-        return LINGER
+        if now - bucket.began > self.settings.lease:
+            bucket.gone.clear()  # their leases are over
+        for waiter in list(bucket.waiters.values()):
+            if bucket.failed + NEWS < waiter.arrived:
+                break  # it may be back by now: let it be tried
+            if must_fail:
+                bucket.refuse(waiter, outage)
+            elif len(bucket.held) < bucket.local_limit:
+                bucket.give(waiter, 0)
+            else:
+                waiter.has_waited = True
+
+    # ---- in a thread of its own, as each attempt may take its time ----
+
+    def _is_probe_wanted(self) -> bool:
+        return any(bucket.is_busy for bucket in self.buckets.values() if bucket.outage is not None)
 
     def _probe(self) -> None:
-        """Try until Redis is back, or nobody needs it: in a thread of its own, as each attempt may take its time."""
-        bucket = next(iter(self.buckets.values()))
+        """Try until Redis is back, or nobody needs it."""
         pause = threading.Event()
-        while any(bucket.is_busy for bucket in self.buckets.values()):
-            try:
-                self.settings.redis.run(TICK, bucket.keys, bucket.sign_of_life().arguments())
-            except Exception as error:
-                self._note_failure(error)
-            else:
-                self._is_back = True
+        while self._is_probe_wanted():
+            self._try_again()
             self.wake()
-            if self._is_back:
-                return
             pause.wait(RETRY)
+
+    def _try_again(self) -> None:
+        """Say of each limit that Redis cannot be used for whether it seems to be back."""
+        away = [bucket for bucket in self.buckets.values() if bucket.outage is not None and not bucket.is_back]
+        for bucket in away:
+            outage = self._ask(bucket)
+            if outage is None:
+                bucket.is_back = True
+            elif isinstance(outage, RefusedError):
+                _note_failure(bucket, outage)
+            else:  # which takes its time, and concerns all of them
+                for affected in away:
+                    _note_failure(affected, outage)
+                return
+
+    def _ask(self, bucket: Bucket) -> OutageError | None:
+        try:
+            self.settings.redis.run(TICK, bucket.keys, bucket.sign_of_life().arguments())
+        except Exception as error:
+            return _outage_of(error)
+        return None
+
+
+def _outage_of(error: Exception) -> OutageError:
+    return error.again() if isinstance(error, OutageError) else OutageError(repr(error))
+
+
+def _note_failure(bucket: Bucket, outage: OutageError) -> None:
+    bucket.failed = time.monotonic()
+    if bucket.outage is None:
+        bucket.began = bucket.failed
+    bucket.outage, bucket.is_back = outage, False
 
 
 @atexit.register

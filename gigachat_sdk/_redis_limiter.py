@@ -32,8 +32,8 @@ class RedisLimiter:
     second. Where a process stands still for longer than the lease, others get its slots although its requests may
     still be in flight. A Redis that knows nothing of a limit (the first time, after a day without requests, after
     `FLUSHALL`) gives out none of its slots for 1.5 seconds, for three where somebody has known the limit before, and
-    for up to four where it was just started: all processes tell it meanwhile what they hold. A `timeout` should be
-    longer than that.
+    for up to four where it was just started, with its data or without: all processes tell it meanwhile what they hold.
+    It also waits for 1.5 seconds where it has stood still until leases ended. A `timeout` should be longer than that.
 
     Args:
         url: `redis://`, `rediss://` (TLS) or `unix://` address; or a ready `redis.Redis` or
@@ -101,7 +101,7 @@ class RedisLimiter:
     @property
     def held(self) -> int:
         """How many slots this process holds now."""
-        return sum(len(bucket.held) for bucket in self._keeper.buckets.values())
+        return sum(bucket.in_use for bucket in self._keeper.buckets.values())
 
     @property
     def waiting(self) -> int:
@@ -184,8 +184,9 @@ class RedisLimiter:
             reason = f"{redis} has not answered yet"
         elif known.quiet:
             reason = (
-                f"{redis} is new to this limit, was just started or has lost its data, and gives out none for "
-                f"{known.quiet:.1f} s more, until all processes have told which slots they hold; give a longer timeout"
+                f"{redis} is new to this limit, was just started, stood still or has lost its data, and gives out none "
+                f"for {known.quiet:.1f} s more, until all processes have told which slots they hold; "
+                "give a longer timeout"
             )
         else:
             reason = f"{known.held} of {known.places} {'is' if known.held == 1 else 'are'} held in all processes"

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ._quota import WIDENING
 from ._redis import Script, text
 
-SETTLING = 3.0  # seconds without new slots after Redis has lost its data: time enough for all to tell what they hold
+SETTLING = 3.0  # seconds without new slots after Redis was restarted: time enough for all to tell what they hold
 ALIVE = 1.0  # seconds for which somebody waiting counts as alive after his process has asked
 PROCESS_NAME_LENGTH = 16
 _LIFE_OF_KEYS = 24 * 3600  # seconds; ticks of those who hold or wait for slots prolong it
@@ -35,20 +35,49 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local function plain(number) return string.format('%.0f', number) end
 
--- Data that were lost: slots may be held that are not known here.
-local kept = redis.call(
-  'HMGET', state, 'epoch', 'clock', 'quiet_until', 'width', 'narrowed', 'limit', 'limit_told')
-local epoch, quiet_until = kept[1], tonumber(kept[3] or 0)
+local kept = redis.call('HMGET', state,
+  'epoch', 'clock', 'quiet_until', 'width', 'narrowed', 'limit', 'limit_told', 'ticked', 'server')
+local epoch, quiet_until, ticked = kept[1], tonumber(kept[3] or 0), tonumber(kept[8] or now)
+redis.call('HSET', state, 'ticked', plain(now))
+local function be_quiet_until(moment)
+  if moment > quiet_until then
+    quiet_until = moment
+    redis.call('HSET', state, 'quiet_until', plain(quiet_until))
+  end
+end
+
+-- The clock was set back: what is to come stays as far away as it was.
+if ticked > now then
+  quiet_until = quiet_until - (ticked - now)
+  redis.call('HSET', state, 'quiet_until', plain(quiet_until))
+  for _, key in ipairs({held, seen}) do
+    for _, name in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+      redis.call('ZINCRBY', key, plain(now - ticked), name)
+    end
+  end
+end
+
+-- Data that were lost, or are those of another server or of another time: slots may be held that are not known here.
+local info = redis.pcall('INFO', 'server')
+if type(info) ~= 'string' then info = '' end
+local server = string.match(info, 'run_id:(%w+)')
+if not epoch or server and kept[9] and server ~= kept[9] then
+  local uptime = tonumber(string.match(info, 'uptime_in_seconds:(%d+)') or 0)
+  be_quiet_until(now + math.max(GREETING, SETTLING - uptime * 1000000))
+end
+if server and server ~= kept[9] then redis.call('HSET', state, 'server', server) end
 if not epoch then
   epoch = plain(now)
-  local info = redis.pcall('INFO', 'server')
-  local uptime = type(info) == 'string' and tonumber(string.match(info, 'uptime_in_seconds:(%d+)')) or 0
-  quiet_until = now + math.max(GREETING, SETTLING - uptime * 1000000)
-  redis.call('HSET', state, 'epoch', epoch, 'quiet_until', plain(quiet_until))
+  redis.call('HSET', state, 'epoch', epoch)
 end
-if given.epoch ~= '' and given.epoch ~= epoch and tonumber(epoch) + SETTLING > quiet_until then
-  quiet_until = tonumber(epoch) + SETTLING
-  redis.call('HSET', state, 'quiet_until', plain(quiet_until))
+if given.epoch ~= '' and given.epoch ~= epoch then
+  be_quiet_until(math.min(now, tonumber(epoch)) + SETTLING)
+end
+
+-- All have been silent for so long that living ones must have been kept from renewing the leases that end now.
+if now - ticked > math.min(GREETING, given.lease * 500)
+    and redis.call('ZCOUNT', held, '-inf', plain(now + GREETING)) > 0 then
+  be_quiet_until(now + GREETING)
 end
 
 -- Numbers in order of time, for arrivals and for slots; they go on when the server's clock is set back.

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from typing import Any
 
 import pytest
+import redis
 
 import gigachat_sdk._redis_limiter as limiter_module
 from gigachat_sdk import RedisLimiter
 from gigachat_sdk._concurrency import Signal
-from gigachat_sdk._redis import OutageError, SharedRedis
+from gigachat_sdk._redis import OutageError, RefusedError, SharedRedis
 from gigachat_sdk._redis_bucket import FAR, HEARTBEAT, NEAR, Bucket, RedisSlot, Settings, Waiter
+from gigachat_sdk._redis_keeper import RETRY, Keeper
 from gigachat_sdk._redis_tick import Answer
 
 ANSWER = Answer(False, 0, 0, False, 2, 0, "1", frozenset())
@@ -142,16 +146,152 @@ def test_a_slot_that_nobody_here_knows_goes_back(bucket: Bucket) -> None:
     assert bucket.next_tick == 0.0
 
 
-def test_when_redis_is_back_all_is_told_at_once() -> None:
-    keeper = RedisLimiter("redis://127.0.0.1:1", {"GigaChat": 1, "*": 1})._keeper
+class Scripted:
+    """A Redis that answers what a test says, by limit."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, Exception] = {}
+        self.asked: list[str] = []
+        self.wholes: list[bool] = []
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        name, told = args[3].split(":")[2], json.loads(args[7])
+        self.asked.append(name)
+        if name in self.errors and (told["whole"] or name not in self.only_whole):
+            raise self.errors[name]
+        self.wholes.append(told["whole"])
+        return [0, 1, 0, 0, 2, 0, b"1", [], 0, 0]
+
+    only_whole: tuple[str, ...] = ()
+
+
+AWAY = redis.ConnectionError("away")
+WRONG = redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")
+
+
+@pytest.fixture
+def scripted() -> Scripted:
+    return Scripted()
+
+
+def keeper_of(scripted: Scripted, on_outage: Any = "fail") -> Keeper:
+    limits = {"A": 2, "B": 2}
+    settings = Settings(
+        SharedRedis(scripted, "nowhere", is_own=False), "{a}:", limits, limits, 30, on_outage, is_adaptive=False
+    )
+    return Keeper(settings)
+
+
+def step(keeper: Keeper, now: float) -> float:
+    """Do what the keeper's thread does once, without starting another."""
     for bucket in keeper.buckets.values():
-        grant(bucket, now=1e9)
-        assert not bucket.tick(1e9).whole
-    keeper._is_back = True
-    assert keeper._manage_without(OutageError("away"), 1e9) == 0.0
-    for bucket in keeper.buckets.values():
-        assert bucket.next_tick == 0.0
-        assert bucket.tick(1e9).whole
+        bucket.take_in(now)
+    return min(keeper._pause(), keeper._manage_without(now))
+
+
+@pytest.fixture
+def no_prober(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Keeper, "_probe", lambda self: None)
+
+
+@pytest.mark.usefixtures("no_prober")
+def test_when_redis_is_back_all_is_told_at_once(scripted: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    keeper = keeper_of(scripted)
+    scripted.errors = {"A": AWAY, "B": AWAY}
+    enter(keeper.buckets["A"])
+    assert step(keeper, 1.0) == RETRY
+    assert scripted.asked == ["A"]  # B is away as well
+    scripted.errors = {}
+    keeper._try_again()
+    assert scripted.asked == ["A", "A", "B"]
+    step(keeper, 2.0)
+    assert scripted.wholes == [False, False, True, True]
+    assert caplog.messages == ["Redis at nowhere can be used again"]
+    assert keeper._outage is None
+
+
+@pytest.mark.usefixtures("no_prober")
+@pytest.mark.parametrize("only_whole", [(), ("A",)])
+def test_what_is_refused_for_one_limit_stops_no_other_one_and_is_tried_seldom(
+    scripted: Scripted, only_whole: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Be it refused whenever it is asked, or in a whole tick only, so that it seems to be back each time."""
+    caplog.set_level(logging.INFO)
+    keeper, scripted.only_whole = keeper_of(scripted), only_whole
+    one, other = keeper.buckets.values()
+    scripted.errors = {"A": WRONG}
+    [waiter], [fine] = enter(one), enter(other)
+    pauses = [step(keeper, time.monotonic()) for _ in range(3)]
+    assert all(0 < pause <= RETRY for pause in pauses)
+    assert isinstance(waiter.take(), RefusedError)
+    assert fine.take() is None
+    began = one.began
+    assert scripted.asked == ["A", "B"]
+    for _ in range(3):
+        keeper._try_again()
+        step(keeper, time.monotonic())
+        step(keeper, time.monotonic())
+    assert scripted.asked.count("A") == (7 if only_whole else 4)
+    assert (one.began, other.outage) == (began, None)
+    assert caplog.messages == []
+    scripted.errors = {}
+    keeper._try_again()
+    step(keeper, time.monotonic())
+    assert caplog.messages == ["Redis at nowhere can be used again"]
+
+
+@pytest.mark.usefixtures("no_prober")
+def test_redis_that_goes_away_under_a_limit_that_it_refused(
+    scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    keeper = keeper_of(scripted, "local")
+    scripted.errors = {"A": WRONG}
+    enter(keeper.buckets["A"])
+    step(keeper, time.monotonic())
+    scripted.errors = {"A": AWAY, "B": AWAY}
+    enter(keeper.buckets["B"])
+    step(keeper, time.monotonic())
+    scripted.asked.clear()
+    keeper._try_again()
+    assert scripted.asked == ["A"]  # which may take a second
+    scripted.errors = {"A": WRONG}
+    for _ in range(2):
+        keeper._try_again()
+        step(keeper, time.monotonic())
+    assert [message.split(" (")[0] for message in caplog.messages] == [
+        "Redis at nowhere cannot be used",
+        "Redis at nowhere can be used again",
+    ]
+    assert isinstance(keeper._outage, RefusedError)
+
+
+@pytest.mark.usefixtures("no_prober")
+def test_whoever_waits_for_a_slot_of_the_process_has_waited(scripted: Scripted) -> None:
+    keeper = keeper_of(scripted, "local")
+    bucket = keeper.buckets["A"]
+    scripted.errors = {"A": AWAY}
+    waiters = enter(bucket, 3)
+    step(keeper, time.monotonic())
+    slots = [waiter.take() for waiter in waiters[:2]]
+    slots.pop().release()
+    step(keeper, time.monotonic())
+    slots.append(waiters[2].take())
+    assert [slot.has_waited for slot in slots] == [False, True]
+
+
+def test_slots_that_were_just_given_back_are_not_held(bucket: Bucket) -> None:
+    waiters = enter(bucket, 2)
+    bucket.take_in(0.0)
+    grant(bucket, *waiters)
+    slots = [waiter.take() for waiter in waiters]
+    assert bucket.in_use == 2
+    slots.pop().release()
+    assert bucket.in_use == 1
+    bucket.take_in(0.0)
+    assert bucket.in_use == 1
+    assert RedisLimiter("redis://127.0.0.1:1", 2).held == 0
 
 
 @pytest.mark.parametrize("has_come", [True, False])

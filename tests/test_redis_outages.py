@@ -168,7 +168,7 @@ def test_who_gives_up_meanwhile_is_told_why(server: RedisServer) -> None:
         limiter.acquire()
     assert re.fullmatch(
         rf"no slot became free in 0\.5 s: Redis at {re.escape(server.address)} is new to this limit, "
-        r"was just started or has lost its data, "
+        r"was just started, stood still or has lost its data, "
         r"and gives out none for [23]\.\d s more, until all processes have told which slots they hold; "
         "give a longer timeout",
         str(caught.value),
@@ -293,7 +293,7 @@ def test_slots_that_nobody_gave_back_before_the_lease_was_over(server: RedisServ
     until(lambda: limiter._keeper._outage)
     slot.release()
     until(lambda: not limiter._keeper.buckets["*"].is_busy and not limiter._keeper._prober.is_alive())
-    limiter._keeper._failed = 0.0  # long ago, so that it is tried again
+    limiter._keeper.buckets["*"].failed = 0.0  # long ago, so that it is tried again
     with pytest.raises(SharedStateError):
         limiter.acquire()
 
@@ -303,9 +303,9 @@ def test_after_a_long_time_redis_is_tried_before_anybody_is_on_his_own(server: R
     server.stop()
     limiter.acquire().release()
     until(lambda: limiter.held == 0)
-    limiter._keeper._failed = 0.0
+    limiter._keeper.buckets["*"].failed = 0.0
     with limiter.acquire():  # it was tried, and is still away
-        assert limiter._keeper._failed > 0.0
+        assert limiter._keeper.buckets["*"].failed > 0.0
 
 
 def test_a_client_with_an_error_of_its_own(server: RedisServer) -> None:
