@@ -14,7 +14,7 @@ from contextvars import copy_context
 from functools import partial
 from socket import SHUT_RD, SHUT_RDWR
 from socket import socket as base
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -155,6 +155,21 @@ def current_loop() -> Any:
 
         return trio.lowlevel.current_trio_token()
     return asyncio.get_running_loop()
+
+
+LoopRef: TypeAlias = "weakref.ref[asyncio.AbstractEventLoop]"
+
+
+def asyncio_loop() -> LoopRef | None:
+    """Return the running event loop to watch, if it may be closed around its tasks; trio always ends them first."""
+    loop = current_loop()
+    return weakref.ref(loop) if isinstance(loop, asyncio.AbstractEventLoop) else None
+
+
+def is_gone(loop: LoopRef) -> bool:
+    """Say whether no task of an event loop can run any more."""
+    running = loop()
+    return running is None or running.is_closed()
 
 
 async def async_begin(first: Callable[[], Awaitable[T]]) -> T:

@@ -26,6 +26,9 @@
         └── StreamError                            an error inside a stream, or an event that cannot be read
             └── StreamInterruptedError             a stream cut before its end, with .text and .partial
 
+What an error says of having sent nothing is true of the whole call: where an earlier attempt was sent and its answer
+lost, `sent` is True, and that attempt's error is raised in place of a `LimiterTimeoutError` or a `SharedStateError`.
+
 An argument of the wrong kind raises a subclass that is a `TypeError` as well. Each error can be pickled, and none shows
 a secret.
 """
@@ -156,7 +159,8 @@ class APIConnectionError(APIError):
     """No answer came: the service was not reached, or the answer was lost on the way.
 
     Attributes:
-        sent: Whether the request may have reached the service.
+        sent: Whether the request may have reached the service, in this attempt or in an earlier one of the call that
+            was not answered: sent again, it may be carried out twice.
     """
 
     def __init__(self, message: str, *, sent: bool = False, request: RequestInfo | None = None) -> None:
@@ -286,11 +290,17 @@ class ContentFilterError(_CompletionError[CompletionT]):
 
 
 class LimiterTimeoutError(GigaChatError, TimeoutError):
-    """No slot of a concurrency limiter became free in time; nothing was sent."""
+    """No slot of a concurrency limiter became free in time; nothing was sent.
+
+    Where an earlier attempt of the call was sent and its answer lost, the error of that attempt is raised instead.
+    """
 
 
 class SharedStateError(GigaChatError):
-    """The place where workers share tokens or slots (Redis) cannot be used; nothing was sent."""
+    """The place where workers share tokens or slots (Redis) cannot be used; nothing was sent.
+
+    Where an earlier attempt of the call was sent and its answer lost, the error of that attempt is raised instead.
+    """
 
 
 class BatchTimeoutError(GigaChatError, TimeoutError):

@@ -10,11 +10,11 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from typing_extensions import Self
 
-from ._concurrency import AsyncSignal, Signal
+from ._concurrency import AsyncSignal, LoopRef, Signal, asyncio_loop, is_gone
 from ._constants import CLOCK_ERROR, LONGEST_TIME
 from ._deadline import DeadlineError, current_deadline, shortened
 from ._lifetimes import leave_to_parent_at_fork
@@ -74,7 +74,7 @@ class LocalSlot:
 
     _held: list[None] = []  # noqa: RUF012  # of one whose construction was interrupted: nothing to give back
 
-    def __init__(self, bucket: _Bucket, give_back: Callable[[_Bucket], None], number: int, *, has_waited: bool) -> None:
+    def __init__(self, bucket: _Bucket, give_back: GiveBack, number: int, *, has_waited: bool) -> None:
         self._bucket = bucket
         self._give_back = give_back
         self._held = [None]
@@ -92,7 +92,7 @@ class LocalSlot:
             self._held.pop()  # one operation, so that of two threads only one goes on
         except IndexError:
             return
-        self._give_back(self._bucket)
+        self._give_back(self._bucket, self.number)
 
     def __del__(self) -> None:
         self.release()
@@ -109,21 +109,24 @@ class LocalSlot:
 class _Waiter(Generic[SignalT]):
     """Somebody who waits for a slot."""
 
-    def __init__(self, signal: SignalT) -> None:
+    def __init__(self, signal: SignalT, loop: LoopRef | None) -> None:
         self.signal: SignalT = signal
+        self.loop: LoopRef | None = loop
         self.slot: LocalSlot | None = None
 
 
 class _Bucket:
     """One limit: who holds its slots, and who waits for one, first come first."""
 
-    __slots__ = ("held", "limit", "name", "newest", "reported", "waiters", "window")
+    __slots__ = ("holders", "limit", "name", "newest", "reported", "waiters", "window")
 
     def __init__(self, name: str, limit: int, *, is_adaptive: bool) -> None:
         self.name: str = name
         self.limit: int = limit
         self.window: Window | None = Window(limit) if is_adaptive else None
-        self.held: int = 0
+        self.holders: dict[
+            int, LoopRef | None
+        ] = {}  # of each slot by its number: a loop of asyncio that it was lent to
         self.newest: int = 0
         self.waiters: OrderedDict[_Waiter[Any], None] = OrderedDict()
         self.reported: deque[tuple[int, int]] = deque()
@@ -132,14 +135,22 @@ class _Bucket:
         return f"{self.name}: " + (f"{self.limit}" if self.places == self.limit else f"{self.places} of {self.limit}")
 
     @property
+    def held(self) -> int:
+        return len(self.holders)
+
+    @property
     def places(self) -> int:
         return self.limit if self.window is None else self.window.places
 
-    def slot(self, give_back: Callable[[_Bucket], None], *, has_waited: bool) -> LocalSlot:
+    def slot(self, give_back: GiveBack, loop: LoopRef | None, *, has_waited: bool) -> LocalSlot:
         """Make a slot, which counts as held from now on."""
-        self.held += 1
         self.newest += 1
+        self.holders[self.newest] = loop
         return LocalSlot(self, give_back, self.newest, has_waited=has_waited)
+
+    def stranded(self) -> list[int]:
+        """Return the slots that tasks hold whose loop was closed around them: they will never give them back."""
+        return [number for number, loop in list(self.holders.items()) if loop is not None and is_gone(loop)]
 
     def adapt(self) -> None:
         """Let the window follow what the service has answered."""
@@ -151,10 +162,14 @@ class _Bucket:
                 logger.info("the service refuses requests: %d of %d slots are used now", self.places, self.limit)
 
 
+GiveBack: TypeAlias = Callable[[_Bucket, int], None]
+
+
 class LocalLimiter:
     """Lets no more than `n` requests be in flight at a time, in this process; first come, first served.
 
-    Share one between clients that share an account. Threads and tasks of any event loop wait in one line.
+    Share one between clients that share an account. Threads and tasks of any event loop wait in one line. The slots of
+    an event loop that is closed while its tasks hold them are free again for the next who wants one.
 
     Args:
         n: How many requests; or limits by model, as in `{"GigaChat-2-Max": 2, "*": 10}`. A model that is named has
@@ -186,7 +201,7 @@ class LocalLimiter:
         self._guard = threading.Lock()
         # Given back by whoever holds the guard, or holds it next: a slot may come back anywhere, even while the garbage
         # collector runs in a thread that has the guard.
-        self._given_back: deque[_Bucket] = deque()
+        self._given_back: deque[tuple[_Bucket, int]] = deque()
         self._buckets = {
             name: _Bucket(name, limit, is_adaptive=self._is_adaptive) for name, limit in self._limits.items()
         }
@@ -199,8 +214,9 @@ class LocalLimiter:
 
     @property
     def held(self) -> int:
-        """How many slots are held now."""
-        return sum(bucket.held for bucket in self._buckets.values())
+        """How many slots are held now, those of tasks whose event loop was closed around them not included."""
+        loops = [loop for bucket in self._buckets.values() for loop in list(bucket.holders.values())]
+        return sum(loop is None or not is_gone(loop) for loop in loops)
 
     @property
     def waiting(self) -> int:
@@ -231,7 +247,7 @@ class LocalLimiter:
             LimiterTimeoutError: None became free in time.
         """
         bucket = self._bucket(model)
-        entered = self._enter(bucket, AsyncSignal)
+        entered = self._enter(bucket, AsyncSignal, asyncio_loop())
         if isinstance(entered, LocalSlot):
             return entered
         try:
@@ -245,15 +261,18 @@ class LocalLimiter:
         name = limit_name(self._limits, model)
         return self._unlimited if name is None else self._buckets[name]
 
-    def _enter(self, bucket: _Bucket, make_signal: Callable[[], SignalT]) -> LocalSlot | _Waiter[SignalT]:
-        """Take a free slot, or a place at the end of the line."""
+    def _enter(
+        self, bucket: _Bucket, make_signal: Callable[[], SignalT], loop: LoopRef | None = None
+    ) -> LocalSlot | _Waiter[SignalT]:
+        """Take a free slot, or a place at the end of the line, which moves on if a slot is held by nobody any more."""
         entered: LocalSlot | _Waiter[SignalT]
         with self._guard:
             if not bucket.waiters and bucket.held < bucket.places:
-                entered = bucket.slot(self._give_back, has_waited=False)
+                entered = bucket.slot(self._give_back, loop, has_waited=False)
             else:
-                entered = _Waiter(make_signal())
+                entered = _Waiter(make_signal(), loop)
                 bucket.waiters[entered] = None
+                self._given_back.extend((bucket, number) for number in bucket.stranded())
         self._settle()
         return entered
 
@@ -283,8 +302,8 @@ class LocalLimiter:
         self._settle()
         return slot
 
-    def _give_back(self, bucket: _Bucket) -> None:
-        self._given_back.append(bucket)
+    def _give_back(self, bucket: _Bucket, number: int) -> None:
+        self._given_back.append((bucket, number))
         self._settle()
 
     def _settle(self) -> None:
@@ -292,12 +311,12 @@ class LocalLimiter:
         while self._given_back and self._guard.acquire(blocking=False):
             try:
                 while self._given_back:
-                    bucket = self._given_back.popleft()
-                    bucket.held -= 1
+                    bucket, number = self._given_back.popleft()
+                    bucket.holders.pop(number, None)  # it may be gone: taken from a loop that was closed
                     bucket.adapt()
                     while bucket.waiters and bucket.held < bucket.places:
                         waiter, _ = bucket.waiters.popitem(last=False)
-                        waiter.slot = bucket.slot(self._give_back, has_waited=True)
+                        waiter.slot = bucket.slot(self._give_back, waiter.loop, has_waited=True)
                         if not waiter.signal.set():  # its loop is gone, and it will never come for it
                             waiter.slot.release()
             finally:

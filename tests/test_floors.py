@@ -52,6 +52,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
             "_settings",
             "_tls",
             "_token",
+            "_unanswered",
             "_token_failures",
         }
     ),
@@ -59,7 +60,16 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
     ("_deadline", "_concurrency", "_lifetimes"),
     # What workers share: tokens and places, in memory, in files, in Redis.
     (
-        *("_shared_lock", "_file_lock", "_redis_address", "_redis_faults", "_redis", "_sealing", "_redis_lock"),
+        *(
+            "_shared_lock",
+            "_file_lock",
+            "_file_places",
+            "_redis_address",
+            "_redis_faults",
+            "_redis",
+            "_sealing",
+            "_redis_lock",
+        ),
         *("stores", "_file_store", "_redis_store", "limits"),
         *("_redis_tick", "_redis_bucket", "_redis_keeper", "_redis_limiter"),
     ),
@@ -69,6 +79,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
             f"{tree}.bodies",
             f"{tree}.pool",
             f"{tree}.http",
+            f"{tree}.attempts",
             f"{tree}.transport",
             f"{tree}.auth",
             f"{tree}.session",
@@ -107,6 +118,7 @@ LOOPS = frozenset(
         "_redis_store",
         "limits",
         "_redis_keeper",
+        *("_async.attempts", "_sync.attempts"),  # sends of one attempt may come from several threads, in either tree
         "bulk",
         "testing",
         "cli",

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -18,14 +18,15 @@ from .._constants import AUTH_READ_TIMEOUT
 from .._context import current_context
 from .._deadline import Deadline, DeadlineError, current_deadline, no_deadline, running
 from .._failures import Failure
-from .._headers import SentHeaders, UserHeaders, check_headers, hide_authorization, query_string
+from .._headers import SentHeaders, UserHeaders, hide_authorization, query_string
 from .._logging import logger
 from .._request import USER_AGENT, Call, context_headers
 from .._response import parse
 from .._retry import Outcome, RetryPolicy, decide, parse_retry_after
 from .._token import check_header_value
+from .._unanswered import Unanswered
 from ..errors import (
-    APIError,
+    APIConnectionError,
     APIResponseValidationError,
     APITimeoutError,
     AuthenticationError,
@@ -34,15 +35,18 @@ from ..errors import (
     InvalidRequestError,
     InvalidRequestTypeError,
     LimiterTimeoutError,
+    SharedStateError,
     no_stream_error,
     status_error,
 )
 from ..limits import ConcurrencyLimiter, Slot
 from ..types._base import ResponseModel
 from ..types.http import Headers, RequestInfo, ResponseInfo, RetryInfo, scrub_url
-from ..types.middleware import AttemptRequest, AttemptResponse, Middleware
+from ..types.middleware import AttemptRequest
 from ..types.tokens import AccessToken
-from .http import HTTP, HTTPResponse
+from .attempts import Answer as Answer
+from .attempts import Attempt, Refusal, Result, can_resend, give_back
+from .http import HTTP
 
 _GRACE = 0.05  # seconds that a token manager may take longer than the deadline, to say itself what was going on
 T = TypeVar("T")
@@ -62,28 +66,6 @@ class TokenSource(Protocol):
 
 
 @dataclass
-class Answer:
-    """A success, its head read, and its body too where it is neither a stream nor asked for raw."""
-
-    http: HTTPResponse
-    request: RequestInfo
-    response: ResponseInfo
-    sent: SentHeaders
-    content: bytes = field(default=b"", repr=False)
-
-
-@dataclass
-class _Refusal:
-    """An attempt that brought no success: what to raise, and what may be done instead."""
-
-    error: APIError
-    outcome: Outcome
-    status: int | None = None
-    content: bytes | None = field(default=None, repr=False)
-    retry_after: float | None = None
-
-
-@dataclass
 class _Plan:
     """What every attempt of one call has in common."""
 
@@ -96,15 +78,12 @@ class _Plan:
     is_authorized_by_user: bool  # an Authorization header of the user's own, or its removal, wins over any token
     client_id: str | None
     on_retry: Callable[[RetryInfo], Any] | None
+    unanswered: Unanswered = field(default_factory=Unanswered)
 
 
 def _is_event_stream(headers: Headers) -> bool:
     """A missing content type is forgiven; any other one means that no stream follows."""
     return headers.get("content-type", "text/event-stream").partition(";")[0].strip().lower() == "text/event-stream"
-
-
-def _can_resend(call: Call) -> bool:
-    return call.body is None or isinstance(call.body, bytes) or call.body.rewind()
 
 
 def _tell(on_retry: Callable[[RetryInfo], Any], info: RetryInfo) -> None:
@@ -118,30 +97,6 @@ def _token_of(tokens: TokenSource) -> AccessToken | None:
     if deadline is None:
         return tokens.get_token()
     return within(max(deadline.remaining, 0) + _GRACE, tokens.get_token)
-
-
-def _wrapped(
-    middleware: Middleware,
-    send: Callable[[AttemptRequest], AttemptResponse],
-    request: AttemptRequest,
-) -> AttemptResponse:
-    return middleware(request, send)
-
-
-def _let_go(results: Sequence[Answer | _Refusal]) -> None:
-    """Give back the connections and slots of what nobody will read."""
-    for result in results:
-        if isinstance(result, Answer):
-            result.http.close()
-
-
-def _shown(result: Answer | _Refusal, call: Call) -> AttemptResponse:
-    """Return what a middleware sees of an attempt, or raise what it would."""
-    if isinstance(result, Answer):
-        return AttemptResponse(result.response, None if call.stream or call.is_raw else result.content)
-    if result.error.response is None:
-        raise result.error
-    return AttemptResponse(result.error.response, result.content)
 
 
 class Transport:
@@ -190,14 +145,20 @@ class Transport:
         if self.is_closed:
             raise ConfigurationError("this client is closed; make a new one, or use it inside its 'with' block")
         plan = self._plan(call)
-        if plan.policy.deadline is None:
-            return self._repeat(plan, tokens)
-        deadline = Deadline(plan.policy.deadline)
+        deadline = None if plan.policy.deadline is None else Deadline(plan.policy.deadline)
+        error: APIConnectionError | None
         with running(deadline):
             try:
                 return self._repeat(plan, tokens)
             except DeadlineError:
+                if deadline is None:  # it is that of a call around this one
+                    raise
                 error = APITimeoutError(f"{deadline.words} while a token was being got")
+                plan.unanswered.correct(error)
+            except (APIConnectionError, LimiterTimeoutError, SharedStateError) as failed:
+                error = plan.unanswered.correct(failed)
+                if error is None:
+                    raise
         raise error
 
     def _repeat(self, plan: _Plan, tokens: TokenSource | None) -> Answer:
@@ -213,22 +174,21 @@ class Transport:
                 token, renewed = renewed or _token_of(tokens), None
                 self._check(token)
             slot = self._slot(plan)
+            slots = [slot]  # whoever sends takes it out, and gives it back
             try:
                 if slot is not None and slot.has_waited and tokens is not None:
                     token = _token_of(tokens)  # the one from before the wait may have ended
                     self._check(token)
-                result = self._attempt(plan, token, retries_taken, slot)
-            except BaseException:
-                if slot is not None:
-                    slot.release()
-                raise
+                result = self._attempt(plan, token, retries_taken, slots)
+            finally:
+                give_back(slots)
             if isinstance(result, Answer):
                 return result
             if tokens is not None and token is not None and isinstance(result.error, AuthenticationError):
                 if not has_renewed:
                     has_renewed = True
                     tokens.invalidate(token)
-                    renewed = _token_of(tokens) if _can_resend(call) else None
+                    renewed = _token_of(tokens) if can_resend(call) else None
                     self._check(renewed)
                     if renewed is not None and renewed.value != token.value:
                         logger.info("the token was refused; sending %s %s again with a new one", call.method, call.path)
@@ -245,7 +205,7 @@ class Transport:
                 outcome=result.outcome,
                 status=result.status,
                 retry_after=result.retry_after,
-                can_resend=_can_resend(call),
+                can_resend=can_resend(call),
                 remaining=None if deadline is None else deadline.remaining,
                 jitter=random.random(),  # noqa: S311  # spreads retries out, guards nothing
             )
@@ -349,52 +309,14 @@ class Transport:
             headers[call.fresh_id_header] = str(uuid.uuid4())
         return headers
 
-    def _attempt(
-        self, plan: _Plan, token: AccessToken | None, retries_taken: int, slot: Slot | None
-    ) -> Answer | _Refusal:
+    def _attempt(self, plan: _Plan, token: AccessToken | None, retries_taken: int, slots: list[Slot | None]) -> Result:
         if not self.config.middleware or plan.call.has_secret_answer:
-            return self._send(plan, token, retries_taken, slot)
-        call, results, deadline = plan.call, list["Answer | _Refusal"](), current_deadline()
-        slots = [slot]  # the first to send takes it; a middleware may send again, or twice at a time
-
-        def send(request: AttemptRequest) -> AttemptResponse:
-            headers = check_headers("middleware", request.headers, InvalidRequestTypeError)
-            if results and not _can_resend(call):
-                raise InvalidRequestError("middleware: the body was sent already, and its source cannot be read again")
-            with running(deadline):
-                _let_go(results)  # an answer before this one would keep its slot, and this one wait for it
-                own = slots.pop() if slots else self._slot(plan)
-                chosen = {name: value for name, value in headers.items() if value}
-                try:
-                    results.append(self._send(plan, token, retries_taken, own, chosen))
-                except BaseException:
-                    if own is not None:
-                        own.release()
-                    raise
-            return _shown(results[-1], call)
-
-        handler: Callable[[AttemptRequest], AttemptResponse] = send
-        for middleware in reversed(self.config.middleware):
-            handler = partial(_wrapped, middleware, handler)
+            return self._send(plan, token, retries_taken, slots.pop())
+        call, own = plan.call, dict(plan.headers)
         content = call.body if isinstance(call.body, bytes) else None
-        own = dict(plan.headers)
         request = AttemptRequest(call.method, scrub_url(plan.url), own, content, retries_taken + 1, call.stream)
-        is_over, returned = False, None
-        try:
-            with no_deadline():
-                returned = handler(request)
-            is_over = isinstance(returned, AttemptResponse) and bool(results)
-        except APIError as error:
-            is_over = bool(results) and isinstance(results[-1], _Refusal) and results[-1].error is error
-            if not is_over:
-                raise
-        finally:
-            _let_go(results[:-1] if is_over else results)
-        if not is_over:
-            raise ConfigurationTypeError(
-                f"middleware: it returned a {type(returned).__name__}; return what send(request) gives"
-            )
-        return results[-1]
+        attempt = Attempt(call, partial(self._send, plan, token, retries_taken), partial(self._slot, plan), slots)
+        return attempt.run(self.config.middleware, request)
 
     def _send(
         self,
@@ -403,9 +325,10 @@ class Transport:
         retries_taken: int,
         slot: Slot | None,
         chosen: Mapping[str, str] | None = None,
-    ) -> Answer | _Refusal:
+    ) -> Result:
         call, headers = plan.call, self._sent_headers(plan, token, chosen)
         request = RequestInfo(call.method, scrub_url(plan.url), Headers(headers))
+        plan.unanswered.begin()
         try:
             http = self.http.send(
                 call.method, plan.url, headers, call.body, plan.timeout, http2=plan.is_http2, slot=slot
@@ -418,9 +341,14 @@ class Transport:
         except Failure as failure:
             logger.debug("%s %s: %s", request.method, request.url, failure.error)
             failure.error.request = request
+            plan.unanswered.end(failure.error)
             if slot is not None:
                 slot.release()
-            return _Refusal(failure.error, failure.outcome)
+            return Refusal(failure.error, failure.outcome)
+        except BaseException:
+            if slot is not None:
+                slot.release()
+            raise
         response = ResponseInfo(
             http.status_code, http.headers, http.elapsed, retries_taken, http.http_version, plan.client_id
         )
@@ -431,7 +359,8 @@ class Transport:
             return Answer(http, request, response, headers, content)
         content = hide_authorization(content, headers)
         if is_success:
-            return _Refusal(no_stream_error(request, response, content), Outcome.FINAL, content=content)
+            return Refusal(no_stream_error(request, response, content), Outcome.FINAL, content=content)
+        plan.unanswered.end()
         retry_after = parse_retry_after(http.headers.get("retry-after"), time.time())
         error = status_error(request, response, content, retry_after=retry_after)
-        return _Refusal(error, Outcome.ANSWERED, http.status_code, content, retry_after)
+        return Refusal(error, Outcome.ANSWERED, http.status_code, content, retry_after)

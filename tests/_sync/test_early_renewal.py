@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from slow_store import SlowStore
 
-from gigachat_sdk import APITimeoutError, Client, MemoryTokenStore, OAuthTokenManager
+from gigachat_sdk import APITimeoutError, Client, OAuthTokenManager
 from gigachat_sdk._constants import REFRESH_PAUSE
-from gigachat_sdk._deadline import Deadline, DeadlineError, current_deadline, running
+from gigachat_sdk._deadline import Deadline, running
 from gigachat_sdk._sync import auth
 from gigachat_sdk.testing import Emulator, Reply
 
@@ -61,38 +62,6 @@ def test_a_renewal_that_is_given_up_is_not_the_next_callers(emulator: Emulator, 
     manager.close()
 
 
-class SlowLock:
-    """A lock that is looked for where nobody answers."""
-
-    def __init__(self, clock: Clock, *, is_told: bool) -> None:
-        self.clock = clock
-        self.is_told = is_told
-        self.asked = 0
-
-    def acquire(self, *, wait: bool = True) -> bool:
-        self.asked += 1
-        assert not wait
-        assert current_deadline() is not None
-        if self.is_told:
-            raise DeadlineError
-        return False
-
-    def release(self) -> None:
-        raise AssertionError("it was not taken")
-
-
-class SlowStore(MemoryTokenStore):
-    """A store whose lock does not answer."""
-
-    slow: SlowLock | None = None
-
-    def lock(self, name: str) -> Any:
-        return super().lock(name) if self.slow is None else self.slow
-
-    def lock(self, name: str) -> Any:
-        return super().lock(name) if self.slow is None else self.slow
-
-
 @pytest.mark.parametrize("is_told", [True, False])
 def test_a_lock_that_does_not_answer_is_left_alone_for_a_while(
     emulator: Emulator, clock: Clock, is_told: bool, monkeypatch: pytest.MonkeyPatch
@@ -100,25 +69,22 @@ def test_a_lock_that_does_not_answer_is_left_alone_for_a_while(
     monkeypatch.setattr(auth, "_SLOW", -1.0)  # nothing is quick enough
     store = SlowStore()
     manager = ageing(emulator, clock, token_store=store)
-    slow = store.slow = SlowLock(clock, is_told=is_told)
+    store.is_slow, store.is_told = True, is_told
     for _ in range(3):
         assert (manager.get_token()).value == "old"
-    assert slow.asked == 1
+    assert store.asked == 1
     manager.close()
 
 
 def test_a_token_that_ends_during_its_early_renewal_is_bought_as_a_new_one(emulator: Emulator, clock: Clock) -> None:
     store = SlowStore()
     manager = ageing(emulator, clock, token_store=store)
-    store.slow = SlowLock(clock, is_told=True)
-    real = store.slow.acquire
 
-    def acquire(*, wait: bool = True) -> bool:
+    def time_passes() -> None:
         clock.now += 60
-        store.slow = None
-        return real(wait=wait)
+        store.is_slow = False
 
-    store.slow.acquire = acquire
+    store.is_slow, store.is_told, store.on_ask = True, True, time_passes
     assert (manager.get_token()).value != "old"
     assert emulator.oauth_requests == 2
     manager.close()
