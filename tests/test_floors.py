@@ -70,7 +70,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
             "_sealing",
             "_redis_lock",
         ),
-        *("stores", "_file_store", "_redis_store", "limits"),
+        *("stores", "_file_store", "_redis_store", "limits", "_watch"),
         *("_redis_tick", "_redis_bucket", "_redis_keeper", "_redis_limiter"),
     ),
     *(

@@ -24,6 +24,7 @@ from .._response import parse
 from .._retry import Outcome, RetryPolicy, decide, parse_retry_after
 from .._token import check_header_value
 from .._unanswered import Unanswered
+from .._watch import watched
 from ..errors import (
     APIConnectionError,
     APIResponseValidationError,
@@ -222,7 +223,7 @@ class AsyncTransport:
 
     async def _slot(self, plan: _Plan) -> Slot | None:
         """Wait until one more request may be in flight."""
-        limiter, call, deadline = self.limiter, plan.call, current_deadline()
+        limiter, call, deadline = watched(self.limiter), plan.call, current_deadline()
         if limiter is None or call.has_secret_answer:
             return None
         error: LimiterTimeoutError | APITimeoutError

@@ -8,21 +8,28 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from .. import AsyncClient, Client
+from .._deadline import Deadline
 from .._headers import Hidden
-from ..errors import APIConnectionError, APIStatusError, ConfigurationError, GigaChatError, InvalidRequestError
+from .._watch import watching
+from ..errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    ConfigurationError,
+    GigaChatError,
+    InvalidRequestError,
+)
 from ..limits import ConcurrencyLimiter, Slot
 from ..types.http import RetryInfo, scrub_url
-from ._items import Item, duplicate, read_item, with_place
+from ._items import Item, duplicate, key_of, read_item, with_place
 from ._journal import Journal, Record, line_of
 from ._options import Options, config_of
 from ._patience import PATIENCE, QUOTA_PATIENCE, Patience, is_of_quota
 from ._progress import BulkProgress, Reporter, Told, reporter_for
 from ._results import BulkResult, ResponseT, is_of_tokens, stands_beside
-
-ClientT = TypeVar("ClientT", Client, AsyncClient)
 
 _LOOK = 0.1  # seconds between two looks whether a run is ending, while it waits for a token
 _ASKED_AHEAD = 2  # requests being asked or about to be, for each that may be asked at a time
@@ -92,10 +99,11 @@ class Watched:
         return slot
 
 
-def watched(client: ClientT, books: Books[Any]) -> ClientT:
-    """Return a copy of a client whose requests are not sent any more once a run is ending."""
-    limiter = client.limiter
-    return client if limiter is None else client.with_options(limiter=Watched(limiter, books))
+def is_of_deadline(error: object, item: Item) -> bool:
+    """Say whether an error is the end of the deadline that an item has of its own."""
+    seconds: Any = item.request.get("deadline")
+    is_time = isinstance(seconds, int | float)
+    return is_time and isinstance(error, APITimeoutError) and Deadline(seconds).words in error.message
 
 
 class Books(Generic[ResponseT]):
@@ -132,25 +140,37 @@ class Books(Generic[ResponseT]):
         self._ready: dict[int, BulkResult[ResponseT]] = {}
         self._journal: Journal | None = None
         self._reporter: Reporter = Told(None)
+        self._guard = threading.Lock()
+        self._is_closed = False
 
     def open(self) -> None:
-        """Open the journal, which may wait for a disk, and the bar."""
-        options = self.options
+        """Open the journal, which may wait for a disk, and the bar; where it was closed meanwhile, close them."""
+        options, journal = self.options, None
         if options.journal is not None:
-            self._journal = Journal(options.journal, retry_errors=options.retry_errors)
-            self._has_answers = self._journal.has_answers
-        self._reporter = reporter_for(options.progress)
+            journal = Journal(options.journal, retry_errors=options.retry_errors)
+        with self._guard:
+            if not self._is_closed:
+                self._reporter = reporter_for(options.progress)
+                self._has_answers = journal is not None and journal.has_answers
+                self._journal, journal = journal, None
+        if journal is not None:  # whoever opens it was given up, and has gone on in its thread
+            journal.close()
 
     def close(self) -> None:
         """Close the journal and the bar; may wait for a disk. Does nothing twice."""
-        reporter, self._reporter = self._reporter, Told(None)
+        with self._guard:
+            self._is_closed = True
+            reporter, self._reporter = self._reporter, Told(None)
         reporter.close()
         if self._journal is not None:
             try:
                 if self.options.sorts_journal and self.is_exhausted and self.error is None:
-                    self._journal.sort()
+                    self._journal.sort(self._place_of)
             finally:
                 self._journal.close()
+
+    def _place_of(self, record: Record) -> int | None:
+        return self._first_places.get(key_of(record.id, record.index))
 
     # ---- what is taken ----
 
@@ -167,6 +187,9 @@ class Books(Generic[ResponseT]):
 
     def take(self, given: Any) -> Item | None:
         """Take a request of the source; return it where it is to be asked."""
+        if self.is_stopping:  # since the source was asked
+            self._is_cut = True
+            return None
         index = self._taken
         self._taken += 1
         item = read_item(given, index, self.options.endpoint.name, self.options.endpoint.model)
@@ -174,7 +197,7 @@ class Books(Generic[ResponseT]):
         if isinstance(item, InvalidRequestError):
             self.end(with_place(item, self.options.place(index)))
             return None
-        if item.id is not None:
+        if item.id is not None or self.options.sorts_journal:
             first = self._first_places.setdefault(item.key, index)
             if first != index:
                 place = self.options.place
@@ -212,6 +235,16 @@ class Books(Generic[ResponseT]):
 
     # ---- what is asked ----
 
+    @contextmanager
+    def asking(self) -> Generator[None, None, None]:
+        """Let a request of the client inside the block take no slot any more once the run is ending."""
+
+        def view(limiter: ConcurrencyLimiter) -> ConcurrencyLimiter:
+            return Watched(limiter, self) if limiter is self._client.limiter else limiter
+
+        with watching(view):
+            yield
+
     def arguments_of(self, item: Item) -> Hidden:
         """Return the keywords that an item is asked with."""
         arguments = Hidden(item.request)
@@ -242,15 +275,15 @@ class Books(Generic[ResponseT]):
         """
         if isinstance(answer, StoppedError):
             return None
-        if is_of_tokens(answer, self._token_urls):
+        # An item's own deadline says nothing of the endpoint that its token was to come from.
+        token_urls = frozenset[str]() if is_of_deadline(answer, item) else self._token_urls
+        if is_of_tokens(answer, token_urls):
             until = self._tokens.pause_after(answer, monotonic())
             return answer if until is None else Wait(until)
         if is_of_quota(answer):
             until = self._quota.pause_after(answer, monotonic())
             return answer if until is None else Wait(until)
-        if isinstance(answer, BaseException) and not stands_beside(
-            answer, self._token_urls, has_answers=self._has_answers
-        ):
+        if isinstance(answer, BaseException) and not stands_beside(answer, token_urls, has_answers=self._has_answers):
             return answer
         if isinstance(answer, APIConnectionError) and self._client.is_closed:  # that ended it
             return answer

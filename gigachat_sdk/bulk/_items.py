@@ -200,17 +200,17 @@ def digest_of(request: Mapping[str, Any], endpoint: str, model: str | None = Non
     question = {
         name: _canonical(value) for name, value in request.items() if name not in _NO_QUESTION and value is not None
     }
-    if endpoint in _OF_THE_CLIENT and not _brings_a_model(question):
+    if endpoint in _OF_THE_CLIENT and not brings_a_model(question):
         question["model"] = model
     text = json.dumps([endpoint, question], sort_keys=True, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _brings_a_model(question: dict[str, Any]) -> bool:
+def brings_a_model(request: Mapping[str, Any]) -> bool:
     """Say whether a request is not sent to the client's model: an assistant and a thread have one of their own."""
-    storage: Any = question.get("storage")
-    is_of_thread = is_dict(storage) and storage.get("thread_id") is not None
-    return is_of_thread or not question.keys().isdisjoint({"model", "assistant_id"})
+    storage: Any = request.get("storage")
+    is_of_thread = is_mapping(storage) and storage.get("thread_id") is not None
+    return is_of_thread or any(request.get(name) is not None for name in ("model", "assistant_id"))
 
 
 def endpoint_of(digest: str, item: Item, endpoint: Endpoint) -> str | None:

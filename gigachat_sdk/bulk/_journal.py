@@ -11,8 +11,9 @@ import json
 import os
 import re
 import stat
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -206,8 +207,12 @@ class Journal:
 
         self._replace(kept())
 
-    def sort(self) -> None:
-        """Bring the lines into the order of their items; does nothing once it is closed."""
+    def sort(self, place_of: Callable[[Record], int | None]) -> None:
+        """Bring the lines into the order of their items; does nothing once it is closed.
+
+        Args:
+            place_of: Says where an item stands; None for one that goes to the end.
+        """
         with self._guard:
             if self._descriptor is None or self._process != os.getpid():
                 return
@@ -217,7 +222,8 @@ class Journal:
                     if _is_blank(line):
                         continue
                     record = read_line(line)
-                    places.append((-1 if isinstance(record, str) else record.index, offset))
+                    place = None if isinstance(record, str) else place_of(record)
+                    places.append((sys.maxsize if place is None else place, offset))
             if any(here > there for here, there in pairwise(places)):
                 places.sort()
                 self._replace(self._line_at(offset) + b"\n" for _, offset in places)

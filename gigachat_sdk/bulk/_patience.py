@@ -44,12 +44,13 @@ class Patience:
         if is_final(error):
             return None
         with self._guard:
+            began = now if self._began is None else self._began
+            asked = (error.retry_after or 0.0) if isinstance(error, APIStatusError) else 0.0
+            if now - began >= self._seconds or asked > _LONGEST_PAUSE:
+                return None
             if self._began is None:
                 self._began = now
                 logger.warning("%s; the run waits for up to %.0f s: %s", self._what, self._seconds, error)
-            asked = (error.retry_after or 0.0) if isinstance(error, APIStatusError) else 0.0
-            if now - self._began >= self._seconds or asked > _LONGEST_PAUSE:
-                return None
             if now >= self._until:  # else another one has had the same failure
                 pause = min(FIRST_TOKEN_PAUSE * 2.0 ** min(self._count, 10), LONGEST_TOKEN_PAUSE)
                 self._until = now + max(pause, asked)

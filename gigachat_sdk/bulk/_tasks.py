@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from contextvars import Context, copy_context
+from contextvars import Context, ContextVar, copy_context
 from types import TracebackType
 from typing import Any, Generic
 
@@ -17,11 +17,14 @@ from typing_extensions import Self
 from .. import AsyncClient
 from .._concurrency import async_in_thread, async_sleep
 from .._lifetimes import async_when_dropped
-from ._books import Books, Wait, watched
+from ._books import Books, StoppedError, Wait
 from ._items import BulkRequest, Item, refusal_of
 from ._options import Options
 from ._progress import BulkProgress
 from ._results import BulkResult, ResponseT
+
+# The runs that a task works for. It inherits them from the task that has begun it, which may wait for its end.
+_works_for: ContextVar[frozenset[object]] = ContextVar("gigachat_sdk_bulk", default=frozenset())
 
 
 class Bell:
@@ -67,9 +70,12 @@ class Gang(Generic[ResponseT]):
         self.books = Books(options, client)
         self.news = Bell()  # something is ready, or over
         self.room = Bell()  # something was asked, or given back
-        self._call = options.endpoint.method_of(watched(client, self.books))
+        self._call = options.endpoint.method_of(client)
         self._most = options.concurrency
         self._context = copy_context()
+        self._inner = copy_context()
+        self._mark = object()
+        self._inner.run(_works_for.set, _works_for.get() | {self._mark})
         self._backlog: deque[Item] = deque()
         self._workers = 0
         self._running = 0
@@ -107,7 +113,7 @@ class Gang(Generic[ResponseT]):
                 if self._is_lost and not self._running:
                     self.books.close()
 
-        spawn(run, self._context.copy(), self._tasks)
+        spawn(run, self._inner.copy(), self._tasks)
 
     async def _feed(self, requests: Any) -> None:
         """Take requests while there is room for them."""
@@ -183,11 +189,12 @@ class Gang(Generic[ResponseT]):
             answer: Any = refusal_of(item)
             if answer is None:
                 arguments = self.books.arguments_of(item)
-                answer = await self._call(**arguments)
+                with self.books.asking():
+                    answer = await self._call(**arguments)
         except anyio.get_cancelled_exc_class():
             raise
-        except BaseException as error:
-            answer = error
+        except BaseException as error:  # a cancellation may be in a group
+            answer = StoppedError() if self.is_closed and not isinstance(error, Exception) else error
         try:
             return self.books.outcome_of(item, answer)
         except Exception as error:  # an answer that cannot be written down
@@ -196,11 +203,24 @@ class Gang(Generic[ResponseT]):
             del answer  # an error whose traceback has this frame in it would be a ring
 
     async def aclose(self) -> None:
-        """Cancel what is being asked, wait for its end, and close the journal; does nothing twice."""
+        """Cancel what is being asked, wait for its end, and close the journal; does nothing twice.
+
+        A task of the run does not wait for itself: another one does what is left.
+        """
         self.is_closed = True
         self.books.is_stopping = True
         for scope in list(self._scopes):
             scope.cancel()
+        if self._mark in _works_for.get():
+            self.news.ring()
+            spawn(self._end_alone, self._context.copy(), self._tasks)
+        else:
+            await self._end()
+
+    async def _end_alone(self) -> None:
+        await _quietly(self._end, self.books)
+
+    async def _end(self) -> None:
         try:
             with anyio.CancelScope(shield=True):
                 while self._running:
@@ -222,7 +242,7 @@ async def _asynchronous(requests: Iterable[BulkRequest]) -> AsyncIterator[Any]:
 async def _quietly(close: Callable[[], Awaitable[None]], books: Books[Any]) -> None:
     try:
         await close()
-    except Exception as error:  # of the user's generator
+    except Exception as error:  # of the user's generator, or of the disk
         books.fail(error)
 
 
@@ -278,7 +298,7 @@ class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
             while True:
                 if books.is_stopping:
                     gang.drop_rest()
-                if books.is_ready or books.is_over:
+                if books.is_ready or books.is_over or gang.is_closed:
                     break
                 await gang.news.wait()
             if books.is_ready:
@@ -308,7 +328,10 @@ class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
             raise
 
     async def aclose(self) -> None:
-        """Cancel the requests in flight, wait for their end, and close the journal. Does nothing twice."""
+        """Cancel the requests in flight, wait for their end, and close the journal. Does nothing twice.
+
+        The run's own source, and what a request calls, may close it too, and do not wait.
+        """
         self._gang.is_closed = True
         if self._has_begun:
             self._watch.detach()

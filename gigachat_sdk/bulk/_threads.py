@@ -14,7 +14,7 @@ from typing_extensions import Self
 from .. import Client
 from .._concurrency import sleep
 from .._lifetimes import when_dropped
-from ._books import Books, Wait, watched
+from ._books import Books, Wait
 from ._items import BulkRequest, Item, refusal_of
 from ._options import Options
 from ._progress import BulkProgress
@@ -28,7 +28,7 @@ class Crew(Generic[ResponseT]):
 
     def __init__(self, client: Client, options: Options[ResponseT]) -> None:
         self.books = Books(options, client)
-        self._call = options.endpoint.method_of(watched(client, self.books))
+        self._call = options.endpoint.method_of(client)
         self._most = options.concurrency
         self._context = copy_context()
         self._inbox: SimpleQueue[Item | None] = SimpleQueue()
@@ -63,7 +63,8 @@ class Crew(Generic[ResponseT]):
             answer: Any = refusal_of(item)
             if answer is None:
                 arguments = self.books.arguments_of(item)
-                answer = self._call(**arguments)
+                with self.books.asking():
+                    answer = self._call(**arguments)
         except BaseException as error:
             answer = error
         try:
@@ -78,15 +79,18 @@ class Crew(Generic[ResponseT]):
 
     def drop_rest(self) -> None:
         """Leave what no thread has begun with: they may all wait for slots."""
+        is_ended = False
         while True:
             try:
                 item = self._inbox.get_nowait()
             except Empty:
-                return
-            if item is None:  # the end, for each of the threads
-                self._inbox.put(None)
-                return
-            self.books.finish(None)
+                break
+            if item is None:
+                is_ended = True
+            else:
+                self.books.finish(None)
+        if is_ended:  # for each of the threads
+            self._inbox.put(None)
 
     def receive(self, *, wait: bool) -> bool:
         """Take note of what the threads have done; say whether there was anything."""
@@ -97,9 +101,12 @@ class Crew(Generic[ResponseT]):
         return True
 
     def close(self) -> None:
-        """Wait for what is being asked, and end; does nothing twice."""
+        """Wait for what is being asked, and end; does nothing twice. One of the threads does not wait for itself."""
         self.books.is_stopping = True
         self._inbox.put(None)
+        if threading.current_thread() in self._threads:
+            threading.Thread(target=self.close, daemon=True).start()
+            return
         try:
             for thread in self._threads:
                 # One that waits for a slot begins nothing more, and others may hold theirs for long.
@@ -224,7 +231,8 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
     def close(self) -> None:
         """Wait for the requests in flight, begin no other, and close the journal. Does nothing twice.
 
-        A request that still waits for a slot of the limiter is not waited for, and not sent when it gets one.
+        A request that still waits for a slot of the limiter is not waited for, and not sent when it gets one. What a
+        request calls, such as `on_retry`, may close the run too, and does not wait.
         """
         self._close()
         if self._turn.acquire(blocking=False):  # else whoever takes the results counts what was finished

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import click
 
-from ..bulk._items import endpoint_names
+from ..bulk._items import brings_a_model, endpoint_names
 from ..bulk._options import options_of
 from ..bulk._results import JournalError, is_final
 from ..bulk._threads import BulkRun
@@ -266,7 +266,7 @@ class _Lines:
             if not is_dict(item) or self._model is None:
                 return item
             request = item.get("request", item)
-            if is_dict(request) and request.get("model") is None:
+            if is_dict(request) and not brings_a_model(request):
                 request["model"] = self._model
             return item
         raise click.ClickException(f"{self._name}, line {number}: this is no JSON: {reason}")

@@ -52,8 +52,8 @@ class AttemptResponse:
 class Middleware(Protocol):
     """Wraps each attempt of a `Client`'s calls to the API (not those for tokens).
 
-    It must call `send` and return what that gave; what it raises goes to the caller. `send` raises `APIConnectionError`
-    where no answer came. It runs once per attempt, retries included, in the thread of the call.
+    It must call `send` before it returns, and return what that gave; what it raises goes to the caller. `send` raises
+    `APIConnectionError` where no answer came. It runs once per attempt, retries included, in the thread of the call.
 
     Example:
         >>> def log_attempts(request, send):

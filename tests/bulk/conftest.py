@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 import gigachat_sdk._async.auth
 import gigachat_sdk._sync.auth
 import gigachat_sdk.bulk.ray
-from gigachat_sdk import LocalLimiter, MemoryTokenStore, bulk
+from gigachat_sdk import AsyncClient, Client, LocalLimiter, MemoryTokenStore, bulk
+from gigachat_sdk._concurrency import async_call
 from gigachat_sdk.bulk.ray import ChatMapper
 from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
 
@@ -64,25 +66,31 @@ class Engine:
         self._emulator = emulator
 
     def run(
-        self, requests: Any, *args: Any, settings: dict[str, Any] | None = None, **options: Any
+        self,
+        requests: Any,
+        *args: Any,
+        settings: dict[str, Any] | None = None,
+        shape: Callable[[Any], Any] = lambda client: client,
+        **options: Any,
     ) -> tuple[list[bulk.BulkResult[Any]], BaseException | None]:
-        """Do bulk work; return the results, and the error that ended it."""
+        """Do bulk work, with what `shape` makes of a client; return the results, and the error that ended it."""
         results: list[bulk.BulkResult[Any]] = []
         given = {"max_retries": 0, **options}
 
         def work() -> None:
-            with self._emulator.client(**settings or {}) as client, bulk.map(client, requests, *args, **given) as run:
-                results.extend(run)
-                assert list(run) == []
+            with self._emulator.client(**settings or {}) as client:
+                shaped: Client = shape(client)
+                with bulk.map(shaped, requests, *args, **given) as run:
+                    results.extend(run)
+                    assert list(run) == []
 
         async def amain() -> None:
-            async with (
-                self._emulator.async_client(**settings or {}) as client,
-                bulk.amap(client, requests, *args, **given) as run,
-            ):
-                async for result in run:
-                    results.append(result)  # noqa: PERF401  # those before an error count too
-                assert [result async for result in run] == []
+            async with self._emulator.async_client(**settings or {}) as client:
+                shaped: AsyncClient = await async_call(partial(shape, client))
+                async with bulk.amap(shaped, requests, *args, **given) as run:
+                    async for result in run:
+                        results.append(result)  # noqa: PERF401  # those before an error count too
+                    assert [result async for result in run] == []
 
         try:
             if self.kind == "threads":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,11 @@ import pytest
 from gigachat_sdk import Client, InvalidRequestError, LimiterTimeoutError, LocalLimiter, Slot
 from gigachat_sdk._config import AuthConfig, ClientConfig
 from gigachat_sdk._tls import TLSConfig
+from gigachat_sdk._watch import watched
 from gigachat_sdk.bulk import BulkProgress
 from gigachat_sdk.bulk._books import Books, StoppedError, Watched
 from gigachat_sdk.bulk._items import Item
+from gigachat_sdk.bulk._journal import Journal
 from gigachat_sdk.bulk._options import Options, options_of, usual_concurrency
 from gigachat_sdk.errors import InvalidRequestTypeError
 from gigachat_sdk.testing import Emulator
@@ -121,6 +124,24 @@ def checked(client: Client) -> Options[Any]:
     )
 
 
+# ---- the journal ----
+
+
+def test_a_journal_that_was_opened_too_late_is_closed_at_once(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(credentials="a2V5") as client:
+        books: Books[Any] = Books(replace(checked(client), journal=journal, progress=lambda state: None), client)
+
+    def opened(*given: Any, **more: Any) -> Journal:
+        made = Journal(*given, **more)
+        books.close()
+        return made
+
+    monkeypatch.setattr("gigachat_sdk.bulk._books.Journal", opened)
+    books.open()
+    assert not journal.with_name(f".{journal.name}.lock").exists()
+    assert books.written == 0
+
+
 # ---- the end of a run that others have ended ----
 
 
@@ -198,6 +219,20 @@ def test_who_waits_for_a_slot_does_not_keep_a_run_from_ending(books: Books[Any],
         acquire(Watched(Held(wait), books), kind)
     assert seen == [(True, False), (False, True)]
     assert (books.in_line, books.is_busy) == (set(), True)  # until its item was given back
+
+
+def test_a_request_that_comes_too_late_is_left(books: Books[Any]) -> None:
+    books.is_stopping = True
+    assert books.take(asking("Раз")) is None
+    books.end()
+    assert (books.pending, books.is_over) == (0, True)
+    assert str(books.closed_error).startswith("this run was closed before its end")
+
+
+def test_the_limiter_of_another_client_is_left_alone(books: Books[Any]) -> None:
+    other = LocalLimiter(1)
+    with books.asking():
+        assert watched(other) is other
 
 
 @both

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import stat
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from gigachat_sdk.types import TokensCountList
 
 from .conftest import lines
 from .journals import DIGEST, answer, counted, found, item, write
+
+index_of = attrgetter("index")
 
 # ---- lines ----
 
@@ -171,7 +174,7 @@ def test_a_file_that_an_editor_has_saved(journal: Path) -> None:
         assert found(again, item(0)) == answer("Раз")
         assert found(again, item(1)) == answer("Два")
         assert found(again, item(2)) is None
-        again.sort()
+        again.sort(index_of)
         again.close()
         assert [line["index"] for line in lines(journal)] == [0, 1]
 
@@ -180,7 +183,7 @@ def test_empty_lines_are_no_hindrance_to_sorting(journal: Path) -> None:
     write(journal, (item(1), answer("Два")), (item(0), answer("Раз")))
     journal.write_bytes(journal.read_bytes().replace(b"\n", b"\n\n"))
     again = Journal(journal)
-    again.sort()
+    again.sort(index_of)
     again.close()
     assert [line["index"] for line in lines(journal)] == [0, 1]
 
@@ -198,7 +201,7 @@ def test_the_child_of_a_fork_leaves_the_journal_alone(journal: Path, monkeypatch
     lock = journal.with_name(".out.jsonl.lock")
     with monkeypatch.context() as patch:
         patch.setattr("gigachat_sdk.bulk._journal.os.getpid", lambda: -1)
-        shared.sort()
+        shared.sort(index_of)
         with pytest.raises(JournalError, match="this journal is another process's; give this one a journal of its own"):
             shared.write(b"line\n")
         patch.setattr("gigachat_sdk.bulk._journal.os.close", lambda number: None)
@@ -258,16 +261,28 @@ def test_a_rewriting_that_fails_changes_nothing(journal: Path, monkeypatch: pyte
     Journal(journal).close()
 
 
+def test_lines_that_have_no_place_go_last(journal: Path) -> None:
+    write(journal, *((item(index), answer(str(index))) for index in (4, 2, 0, 1)))
+    again = Journal(journal)
+    with journal.open("ab") as file:
+        file.write(b"changed by hand\n")
+    again.sort(lambda record: {0: 1, 1: 0}.get(record.index))
+    again.close()
+    *whole, changed = journal.read_bytes().splitlines()
+    assert [json.loads(line)["index"] for line in whole] == [1, 0, 4, 2]
+    assert changed == b"changed by hand"
+
+
 def test_lines_are_sorted(journal: Path) -> None:
     given = [(item(index), answer(str(index))) for index in (2, 0, 1)]
     write(journal, *given)
     again = Journal(journal)
-    again.sort()
+    again.sort(index_of)
     assert [line["index"] for line in lines(journal)] == [0, 1, 2]
     inode = journal.stat().st_ino
-    again.sort()
+    again.sort(index_of)
     assert journal.stat().st_ino == inode  # they are in order: nothing is to be done
     again.write(line_of(item(3), answer("3")))
     again.close()
-    again.sort()
+    again.sort(index_of)
     assert [line["index"] for line in lines(journal)] == [0, 1, 2, 3]

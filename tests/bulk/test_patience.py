@@ -38,6 +38,14 @@ def test_the_service_may_ask_for_more(after: float | None, pause: float | None) 
     assert Patience(PATIENCE, "no token").pause_after(status(429, after), 0.0) == pause
 
 
+def test_nothing_is_said_of_a_wait_that_does_not_come(caplog: pytest.LogCaptureFixture) -> None:
+    patience = Patience(PATIENCE, "no token")
+    assert patience.pause_after(status(429, 601.0), 0.0) is None
+    assert caplog.messages == []
+    assert patience.pause_after(status(503), 500.0) == 501  # nor does it count as the first failure
+    assert caplog.messages == [f"no token; the run waits for up to 120 s: {status(503)}"]
+
+
 @pytest.mark.parametrize("number", [400, 401, 402, 403, 404])
 def test_what_does_not_pass_is_not_waited_for(number: int) -> None:
     assert Patience(PATIENCE, "no token").pause_after(status(number), 0.0) is None

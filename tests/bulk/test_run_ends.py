@@ -12,6 +12,7 @@ import pytest
 
 from gigachat_sdk import (
     APIConnectionError,
+    APITimeoutError,
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
@@ -134,6 +135,14 @@ def test_a_token_endpoint_that_cannot_be_reached(engine: Engine, monkeypatch: py
     results, error = engine.run(numbered(20), settings=settings, concurrency=2)
     assert isinstance(error, APIConnectionError)
     assert results == []
+
+
+def test_a_deadline_of_one_request_says_nothing_of_the_token_endpoint(engine: Engine, emulator: Emulator) -> None:
+    emulator.reply(OAUTH, Reply.error(503, "late", delay=0.5), times=1)
+    first, *others = engine.results([asking("0", deadline=0.2), *numbered(3)[1:]], concurrency=1)
+    assert isinstance(first.error, APITimeoutError)
+    assert "the deadline of 0.2 s has passed" in str(first.error)
+    assert texts(others) == ["1", "2"]
 
 
 # ---- the quota ----

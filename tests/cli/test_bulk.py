@@ -72,6 +72,20 @@ def test_answers_are_sorted_when_all_is_done(run: Run, settings: Emulator, sourc
     assert [line["index"] for line in lines(output)] == list(range(12))
 
 
+def test_the_order_is_the_one_of_the_file_as_it_is_now(
+    run: Run, settings: Emulator, source: Path, output: Path
+) -> None:
+    write(source, [{"id": "gone", "request": asking("gone")}, asking("0"), *named("ab"), asking("4")])
+    assert run("bulk", str(source), str(output)).exit_code == 0
+    write(source, [*named("c"), asking("0"), *named("dba")])
+    assert run("bulk", "--ordered", "--concurrency", "3", str(source), str(output)).exit_code == 0
+    assert [line.get("id", line["index"]) for line in lines(output)] == ["c", 1, "d", "b", "a", "gone", 4]
+
+
+def named(names: str) -> list[dict[str, Any]]:
+    return [{"id": name, "request": asking(name)} for name in names]
+
+
 def test_some_fail(run: Run, settings: Emulator, source: Path, output: Path) -> None:
     refuse(settings, {"1": Reply.error(400, "no"), "2": Reply.error(503, "down")})
     write(source, [asking(str(number)) for number in range(4)])
@@ -165,6 +179,18 @@ def test_the_model_of_requests_that_name_none(
         request.json()["messages"][0]["content"]: request.json()["model"] for request in settings.requests_to(CHAT)
     }
     assert found == {"a": usual, "b": "GigaChat-2-Pro", "c": usual}
+
+
+@pytest.mark.parametrize(
+    "field", [{"assistant_id": "of-mine"}, {"storage": {"thread_id": "of-mine"}}, {"model": "GigaChat-2-Pro"}]
+)
+def test_a_request_that_brings_its_model_is_given_no_other(
+    run: Run, settings: Emulator, source: Path, output: Path, field: dict[str, Any]
+) -> None:
+    write(source, [{"messages": [{"role": "user", "content": [{"text": "Раз"}]}], **field}])
+    run("bulk", "--model", "GigaChat-2-Max", "--endpoint", "v2.chat.completions.create", str(source), str(output))
+    (request,) = settings.requests_to("/v2/chat/completions")
+    assert request.json().get("model") == field.get("model")
 
 
 def test_another_endpoint(run: Run, settings: Emulator, source: Path, output: Path) -> None:
