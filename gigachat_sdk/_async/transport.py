@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from random import SystemRandom
 from typing import Any, Protocol, TypeVar
 
 from .._concurrency import async_call, async_sleep, async_within
@@ -49,6 +49,7 @@ from .attempts import AsyncAttempt, AsyncRefusal, AsyncResult, can_resend, give_
 from .http import AsyncHTTP
 
 _GRACE = 0.05  # seconds that a token manager may take longer than the deadline, to say itself what was going on
+_chance = SystemRandom()  # the shared one belongs to the program, which may have seeded it
 T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound=ResponseModel)
 
@@ -207,7 +208,7 @@ class AsyncTransport:
                 retry_after=result.retry_after,
                 can_resend=can_resend(call),
                 remaining=None if deadline is None else deadline.remaining,
-                jitter=random.random(),  # noqa: S311  # spreads retries out, guards nothing
+                jitter=_chance.random(),
             )
             if delay is None:
                 if retries_taken:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
@@ -42,7 +43,7 @@ async def ask(client: AsyncClient, **options: Any) -> Any:
 
 @pytest.fixture
 def fixed_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("random.random", lambda: 1.0)
+    monkeypatch.setattr("random.SystemRandom.random", lambda self: 1.0)
 
 
 @pytest.mark.usefixtures("fixed_jitter")
@@ -56,6 +57,14 @@ async def test_an_answered_error_is_sent_again(
     assert delays == [0.5, 1.0]
     assert len({request.body for request in emulator.requests_to(CHAT)}) == 1
     assert len(emulator.requests_to(CHAT)) == 3
+
+
+@pytest.mark.usefixtures("delays")
+async def test_retries_leave_the_random_numbers_of_the_program_alone(client: AsyncClient, emulator: Emulator) -> None:
+    emulator.reply(CHAT, Reply.error(500, "x"), times=2)
+    before = random.getstate()
+    assert (await ask(client)).response.retries_taken == 2
+    assert random.getstate() == before
 
 
 async def test_the_last_error_is_raised(client: AsyncClient, emulator: Emulator, delays: list[float]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
@@ -41,7 +42,7 @@ def ask(client: Client, **options: Any) -> Any:
 
 @pytest.fixture
 def fixed_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("random.random", lambda: 1.0)
+    monkeypatch.setattr("random.SystemRandom.random", lambda self: 1.0)
 
 
 @pytest.mark.usefixtures("fixed_jitter")
@@ -53,6 +54,14 @@ def test_an_answered_error_is_sent_again(client: Client, emulator: Emulator, del
     assert delays == [0.5, 1.0]
     assert len({request.body for request in emulator.requests_to(CHAT)}) == 1
     assert len(emulator.requests_to(CHAT)) == 3
+
+
+@pytest.mark.usefixtures("delays")
+def test_retries_leave_the_random_numbers_of_the_program_alone(client: Client, emulator: Emulator) -> None:
+    emulator.reply(CHAT, Reply.error(500, "x"), times=2)
+    before = random.getstate()
+    assert (ask(client)).response.retries_taken == 2
+    assert random.getstate() == before
 
 
 def test_the_last_error_is_raised(client: Client, emulator: Emulator, delays: list[float]) -> None:
