@@ -6,6 +6,7 @@ import gc
 import importlib.util
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from functools import partial
@@ -277,6 +278,9 @@ def cluster() -> Iterator[RedisCluster]:
         server.settle()
         client = RedisCluster(host="127.0.0.1", port=server.port, password=PASSWORD)
         yield client
+        for thread in threading.enumerate():  # those of a limiter linger, and ask for the nodes that are gone
+            if thread.name.startswith("gigachat-sdk"):
+                thread.join(30)
         client.close()
 
 
