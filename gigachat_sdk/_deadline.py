@@ -85,3 +85,9 @@ def shortened(timeout: float | None) -> float | None:
     if remaining <= 0:
         raise DeadlineError(deadline.words)
     return remaining if timeout is None else min(timeout, remaining)
+
+
+def half_of_the_rest() -> Deadline | None:
+    """Return the end of what may take half of the time that is left, as more is to follow; None where nothing ends."""
+    deadline = _current.get()
+    return None if deadline is None else Deadline(max(deadline.remaining, 0) / 2)

@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from ._concurrency import async_ask_in_thread, async_tell_in_thread
-from ._deadline import Deadline, DeadlineError, current_deadline, running
+from ._deadline import Deadline, DeadlineError, half_of_the_rest, running
 from ._file_lock import SAFELY, FileLock, RefreshLock, trouble_with
 from ._file_places import checked_place, precious, remove_leftovers, replace
 from ._logging import logger
@@ -248,7 +248,7 @@ class FileTokenStore:
         """Wait for those who write now, a part of the time that the call has; say whether the lock was got."""
         if self._changes.acquire(wait=False):
             return True
-        with suppress(DeadlineError), running(_half_of_the_rest()), running(Deadline(_PATIENCE)):
+        with suppress(DeadlineError), running(half_of_the_rest()), running(Deadline(_PATIENCE)):
             return self._changes.acquire()
         logger.warning("the lock of %s is not given back in time, going on without it", self._path)
         return False
@@ -269,14 +269,8 @@ class FileTokenStore:
 
 async def _tell(change: Callable[[], None]) -> None:
     """Have the file changed in a thread of its own; it goes on alone where it takes too much of the call's time."""
-    with running(_half_of_the_rest()):
+    with running(half_of_the_rest()):
         await async_tell_in_thread(change)
-
-
-def _half_of_the_rest() -> Deadline | None:
-    """Return when to give up the wait for a change of the file: the call is to use its token yet."""
-    deadline = current_deadline()
-    return None if deadline is None else Deadline(max(deadline.remaining, 0) / 2)
 
 
 def _signature(facts: os.stat_result) -> _Signature:

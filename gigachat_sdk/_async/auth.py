@@ -19,7 +19,7 @@ from .._constants import (
     LEGACY_BASE_URL,
     REFRESH_PAUSE,
 )
-from .._deadline import Deadline, DeadlineError, current_deadline, running
+from .._deadline import Deadline, DeadlineError, current_deadline, half_of_the_rest, running
 from .._logging import logger
 from .._request import Call
 from .._settings import Arguments, Environment, check_address, check_names
@@ -178,13 +178,12 @@ class _AsyncRenewingTokenManager:
 
     async def _renew_early(self, token: AccessToken, counts: tuple[int, int]) -> AccessToken:
         """Renew a token that is valid yet, if nobody else does, in a part of the time that this call has."""
-        deadline, began = current_deadline(), time.monotonic()
-        seconds = EARLY_REFRESH_TIMEOUT if deadline is None else min(EARLY_REFRESH_TIMEOUT, deadline.remaining / 2)
-        if seconds <= 0:
+        half, began = half_of_the_rest(), time.monotonic()
+        if half is not None and half.remaining <= 0:
             return token
         lock = self._store.alock(self._name)
         try:
-            with running(Deadline(seconds)):
+            with running(half), running(Deadline(EARLY_REFRESH_TIMEOUT)):
                 if not await lock.acquire(wait=False):
                     if time.monotonic() - began > _SLOW:  # where the lock is does not answer
                         self._hold_early()
