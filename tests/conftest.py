@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from contract.recorder import ContractPlugin
 from hypothesis import HealthCheck, settings
+from left_behind import end_limiters, outlive, threads
 from redis_server import HOW_TO_GET_IT, PROGRAM, RedisServer
 
 PROXY_VARIABLES = {"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
@@ -34,6 +35,16 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("GIGACHAT_") or name.upper() in PROXY_VARIABLES:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _every_thread_ends_with_its_test() -> Iterator[None]:
+    """Fail a test that leaves a thread to the tests after it."""
+    before = threads()
+    yield
+    end_limiters()
+    if left := list(outlive(before)):
+        pytest.fail(f"threads go on after their test: {left}")
 
 
 # On a busy machine every example is slow, which says nothing of the code.

@@ -6,7 +6,6 @@ import gc
 import importlib.util
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import redis
+from left_behind import end_limiters
 from redis.cluster import RedisCluster
 from redis.exceptions import RedisClusterException
 from redis.sentinel import Sentinel
@@ -278,9 +278,7 @@ def cluster() -> Iterator[RedisCluster]:
         server.settle()
         client = RedisCluster(host="127.0.0.1", port=server.port, password=PASSWORD)
         yield client
-        for thread in threading.enumerate():  # those of a limiter linger, and ask for the nodes that are gone
-            if thread.name.startswith("gigachat-sdk"):
-                thread.join(30)
+        end_limiters()
         client.close()
 
 

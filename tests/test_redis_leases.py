@@ -16,8 +16,8 @@ from redis_account import Account, in_thread, until
 from redis_server import RedisServer
 
 import gigachat_sdk._redis_keeper as keeper_module
-from gigachat_sdk import LimiterTimeoutError, RedisLimiter
-from gigachat_sdk._redis import connect
+from gigachat_sdk import LimiterTimeoutError, RedisLimiter, SharedStateError
+from gigachat_sdk._redis import OutageError, connect
 from gigachat_sdk._redis_tick import TICK, Tick
 
 pytestmark = pytest.mark.redis
@@ -166,13 +166,20 @@ def test_a_ticket_keeps_its_place_when_it_is_told_twice(account: Account) -> Non
 
 def test_the_end_of_a_program_gives_all_back(account: Account) -> None:
     limiter, idle = account.limiter(), account.limiter()
+
+    def wait_in_vain() -> None:
+        with pytest.raises(SharedStateError):
+            limiter.acquire()
+
     assert idle.held == 0
     slot = limiter.acquire()
-    in_thread(limiter.acquire)
+    in_thread(wait_in_vain)
     until(lambda: account.waiting() == 1)
+    [waiter] = limiter._keeper.buckets["*"].waiters.values()
     keeper_module._say_farewell()
     assert (account.held(), account.waiting()) == (0, 0)
     slot.release()
+    waiter.settle(OutageError("the end of the program"))  # there, this thread would just be gone
 
 
 CHILD = """

@@ -1,0 +1,40 @@
+"""No thread outlives its test: one that goes on works in the tests after it, and in whatever they have replaced."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Iterator
+
+import pytest
+
+from gigachat_sdk import _redis_keeper
+
+PATIENCE = 30.0  # seconds that a thread has to end after its test; one that ends takes far less
+OF_A_POOL = "Trio thread"  # threads that wait for the next work of whoever needs one, and then end by themselves
+
+
+def threads() -> set[threading.Thread]:
+    """Return the threads that run now, but for idle ones of a pool."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith(OF_A_POOL)}
+
+
+def end_limiters() -> None:
+    """Let go of the slots that a test still holds, and of Redis, as at the end of a program, and end the threads."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_redis_keeper, "LINGER", 0.0)
+        for keeper in list(_redis_keeper._keepers):
+            thread = keeper._thread
+            if thread is not None and thread.is_alive():  # it is not, in the child of a fork
+                keeper.settings = keeper.settings._replace(lease=0.0)  # a server that is gone need not be told
+                keeper.say_farewell(PATIENCE)
+                thread.join(PATIENCE)
+
+
+def outlive(before: Collection[threading.Thread]) -> Iterator[threading.Thread]:
+    """Wait for the end of threads that were not there before; return those that do not end."""
+    deadline = time.monotonic() + PATIENCE
+    for thread in threads().difference(before):
+        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.is_alive():
+            yield thread
