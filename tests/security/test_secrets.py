@@ -186,10 +186,12 @@ TOKEN_FAILURES: dict[str, bytes | None] = {
 def test_a_token_endpoint_that_fails(flavour: str, identity: str, failure: str) -> None:
     service = Service(plain_answer(b'{"choices":[]}'), TOKEN_FAILURES[failure])
     with RawServer(service) as server:
+        options = client_options(server, IDENTITIES[identity])
         if TOKEN_FAILURES[failure] is None:
             service.token_answer = None
+            options["timeout"] = 0.3
         try:
-            error = error_of_call(flavour, client_options(server, IDENTITIES[identity]), {"timeout": 0.3})
+            error = error_of_call(flavour, options, {})
         finally:
             service.is_over.set()
     assert_no_leak(error)
