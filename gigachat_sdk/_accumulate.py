@@ -10,6 +10,8 @@ from typing_extensions import TypeVar
 
 from .types.chat_completion import ChatCompletion, ChatCompletionChunk, ChoiceDelta, ChunkChoice
 
+IN_PROGRESS = "function_in_progress"  # the role of a delta that counts seconds while a built-in function works
+
 ChunkT_contra = TypeVar("ChunkT_contra", contravariant=True)
 AnswerT_co = TypeVar("AnswerT_co", covariant=True, default=Any)
 
@@ -52,7 +54,7 @@ class _ChoiceSoFar:
 
     def add(self, choice: ChunkChoice) -> None:
         delta = choice.delta
-        if delta.content is not None:
+        if delta.content is not None and delta.role != IN_PROGRESS:
             self.content.write(delta.content)
             self.has_content = True
         if choice.finish_reason is not None:
@@ -63,13 +65,13 @@ class _ChoiceSoFar:
         if delta.reasoning_content is not None:
             self.reasoning.write(delta.reasoning_content)
             self.has_reasoning = True
-        for name, value in delta.model_dump(exclude_unset=True, exclude_none=True, by_alias=True).items():
-            if name in ("content", "reasoning_content"):
-                continue
+        fields = delta.model_dump(exclude_unset=True, exclude_none=True, by_alias=True)
+        passing = ("role", "name", "created") if delta.role == IN_PROGRESS else ()
+        for name in fields.keys() - {"content", "reasoning_content", *passing}:
             if name == "logprobs":
-                self.fields.setdefault(name, []).extend(value)
-            elif name != "role" or value != "function_in_progress":
-                self.fields[name] = value
+                self.fields.setdefault(name, []).extend(fields[name])
+            else:
+                self.fields[name] = fields[name]
 
     def message(self) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant"}
@@ -121,7 +123,8 @@ class ChatCompletionAccumulator:
 
     def text_of(self, chunk: ChatCompletionChunk) -> str:
         """Return what a chunk adds to the text of the first choice."""
-        return "".join([choice.delta.content or "" for choice in chunk.choices if choice.index == 0])
+        deltas = [choice.delta for choice in chunk.choices if choice.index == 0]
+        return "".join([delta.content or "" for delta in deltas if delta.role != IN_PROGRESS])
 
     def partial(self) -> ChatCompletion | None:
         """The completion so far; None where no chunk has arrived."""

@@ -21,6 +21,7 @@ import anyio.to_thread
 import sniffio
 
 from ._deadline import DeadlineError, current_deadline, no_deadline, shortened
+from .errors import InvalidRequestTypeError
 
 T = TypeVar("T")
 
@@ -144,8 +145,18 @@ async def async_call(function: Callable[[], Awaitable[T] | T]) -> T:
 
 
 def call(function: Callable[[], T]) -> T:
-    """Call a function of the user's."""
-    return function()
+    """Call a function of the user's, which cannot be a coroutine function.
+
+    Raises:
+        InvalidRequestTypeError: It is one: nobody would ever run it.
+    """
+    result = function()
+    if inspect.iscoroutine(result):
+        result.close()
+        raise InvalidRequestTypeError(
+            f"{result.__qualname__}: it is a coroutine function, which only an AsyncClient runs; give a plain one"
+        )
+    return result
 
 
 def current_loop() -> Any:

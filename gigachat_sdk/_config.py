@@ -171,8 +171,8 @@ def resolve(arguments: Arguments, environment: Environment, *, is_async: bool) -
         ids=context_headers(
             {name: arguments.get(name) for name in ContextOptions.__annotations__}, ConfigurationTypeError
         ),
-        on_retry=check_function("on_retry", arguments.get("on_retry"), ConfigurationTypeError),
-        middleware=_middleware(arguments.get("middleware")),
+        on_retry=_function("on_retry", arguments.get("on_retry"), is_async=is_async),
+        middleware=_middleware(arguments.get("middleware"), is_async=is_async),
         max_event_bytes=_max_event_bytes(arguments.get("max_event_bytes")),
     )
 
@@ -321,12 +321,22 @@ def _deadline(settings: Settings) -> Any:
     return settings.number("deadline", float) if given is None else given
 
 
-def _middleware(given: Any) -> tuple[Any, ...]:
+def _function(name: str, given: Any, *, is_async: bool) -> Any:
+    check_function(name, given, ConfigurationTypeError)
+    if not is_async and (inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(type(given).__call__)):
+        raise ConfigurationTypeError(
+            f"{name}: a Client runs plain functions, got the coroutine function "
+            f"{getattr(given, '__qualname__', type(given).__name__)}; give a plain one, or use AsyncClient"
+        )
+    return given
+
+
+def _middleware(given: Any, *, is_async: bool) -> tuple[Any, ...]:
     if given is None:
         return ()
     if not is_sequence(given):
         raise ConfigurationTypeError(f"middleware: expected a list of functions, got {type(given).__name__}")
-    return tuple(check_function("middleware", one, ConfigurationTypeError) for one in given)
+    return tuple(_function("middleware", one, is_async=is_async) for one in given)
 
 
 def _max_event_bytes(given: Any) -> int:

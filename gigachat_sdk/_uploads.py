@@ -357,7 +357,9 @@ def file_id(file: Any) -> str:
     """Return the id of a file that the user names by it, or by what the service said of it."""
     if isinstance(file, str):
         return file
-    if isinstance(file, File | GeneratedFile):
+    from .types.v2 import File as FileOfPart
+
+    if isinstance(file, File | GeneratedFile | FileOfPart):
         return file.id
     raise InvalidRequestTypeError(
         f"file: expected an id, a File or a GeneratedFile, got {type(file).__name__}", param="file"

@@ -127,12 +127,13 @@ def test_a_chunk_without_choices_is_something() -> None:
         ),
         (
             [
-                chunk(choice(role="function_in_progress", content="", name="text2image", created=5)),
+                chunk(choice(role="function_in_progress", content="2", name="text2image", created=5)),
+                chunk(choice(role="function_in_progress", content="1", functions_state_id="s")),
                 chunk(choice(role="assistant", content='<img src="1"/>')),
             ],
-            answer({"content": '<img src="1"/>', "name": "text2image", "created": 5}),
+            answer({"content": '<img src="1"/>', "functions_state_id": "s"}),
         ),
-        ([chunk(choice(role="function_in_progress", content="x"))], answer({"content": "x"})),
+        ([chunk(choice(role="function_in_progress", content="x"))], answer({})),
         ([chunk(choice(role="oracle", content="x"))], answer({"role": "oracle", "content": "x"})),
         (
             [chunk(choice(content="a", logprobs=[{"t": "a"}])), chunk(choice(content="b", logprobs=[{"t": "b"}]))],

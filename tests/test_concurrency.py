@@ -13,6 +13,7 @@ import anyio.lowlevel
 import pytest
 import trio
 
+from gigachat_sdk import AsyncClient, Client, ConfigurationError, InvalidRequestError
 from gigachat_sdk._concurrency import (
     Lock,
     async_ask_in_thread,
@@ -24,6 +25,7 @@ from gigachat_sdk._concurrency import (
     sleep,
 )
 from gigachat_sdk._deadline import Deadline, DeadlineError, current_deadline, running
+from gigachat_sdk.testing import Emulator, Reply
 
 
 def test_sleeping_lets_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,3 +199,38 @@ def test_a_body_that_does_not_end_is_given_up_and_one_that_does_is_not() -> None
         assert mine.recv(1) == b""
     ended = threading.Event()
     finish_soon(lambda: ended.wait(0.05), 0.001, None)  # no socket to shut: it ends by itself
+
+
+# ---- a coroutine function where nobody could run it ----
+
+
+async def on_retry(_: Any) -> None: ...
+
+
+class Middleware:
+    async def __call__(self, request: Any, send: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"on_retry": on_retry}, "on_retry: a Client runs plain functions, got the coroutine function on_retry; "),
+        ({"middleware": [Middleware()]}, "middleware: a Client runs plain functions, got the coroutine function Middl"),
+    ],
+)
+def test_a_client_takes_no_coroutine_function(options: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{words}") as caught:
+        Client(access_token="t", **options)
+    assert isinstance(caught.value, TypeError)
+    AsyncClient(access_token="t", **options)
+
+
+@pytest.mark.parametrize("hidden", [lambda info: on_retry(info), on_retry])
+def test_a_call_that_gets_one_says_so_and_leaves_no_coroutine_behind(hidden: Any) -> None:
+    with Emulator() as emulator, emulator.client() as client:
+        emulator.reply("/v1/models", Reply.error(500, "x"), method="GET")
+        with pytest.raises(InvalidRequestError, match="^on_retry: it is a coroutine function, which only an AsyncCli"):
+            client.models.list(on_retry=hidden)
+        with pytest.raises(InvalidRequestError, match="^on_retry: it is a coroutine function"):
+            emulator.reply("/v1/models", Reply.error(500, "x"), method="GET")
+            client.with_options(on_retry=lambda info: on_retry(info)).models.list()

@@ -8,6 +8,7 @@ import sys
 import click
 
 from .. import Client
+from .._accumulate import IN_PROGRESS
 from ..errors import StreamError
 from ..types import ChatCompletionParams, MessageParam
 from ._client import base_url, open_client, use_emulator
@@ -96,7 +97,8 @@ def _print_stream(client: Client, params: ChatCompletionParams) -> str | None:
         with client.chat.completions.create(stream=True, **params) as stream:
             for chunk in stream:
                 for choice in chunk.choices[:1]:
-                    piece = (choice.delta.content or "").translate(_CONTROLS)
+                    is_progress = choice.delta.role == IN_PROGRESS
+                    piece = "" if is_progress else (choice.delta.content or "").translate(_CONTROLS)
                     _write(piece)
                     last = piece or last
                     reason = choice.finish_reason or reason

@@ -155,7 +155,8 @@ class ChoiceDelta(BaseModel):
 
     Attributes:
         role: In the first chunk of an answer; `"function_in_progress"` while a built-in function works.
-        content: The next piece of text; None where the chunk brings none.
+        content: The next piece of text, or the seconds that are left while a built-in function works; None where the
+            chunk brings none.
         function_call: A whole function call.
     """
 

@@ -58,3 +58,29 @@ async def test_a_model_is_a_file_and_no_picture(client: AsyncClient, emulator: E
         GeneratedFile("p-1", "me", target="image"),
     ]
     assert completion.images() == completion.files()[1:]
+
+
+async def test_files_of_the_second_contract_know_it_as_well(client: AsyncClient, emulator: Emulator) -> None:
+    completion = await client.v2.chat.completions.create(
+        messages=[{"role": "user", "content": "Сделай 3D-модель стула"}], tools=["model_3d_generate"], client_id="user-17"
+    )
+    for file in completion.files:
+        assert file.client_id == "user-17"
+        assert await (await client.files.content(file)).read()
+        assert emulator.requests[-1].headers["x-client-id"] == "user-17"
+    parts = [file for message in completion.messages for file in message.files]
+    assert [(file.id, file.mime) for file in parts] == [(file.id, file.mime) for file in completion.files]
+    assert await (await client.files.content(parts[0], client_id="user-17")).read()  # a part knows its id alone
+
+
+async def test_the_seconds_that_are_left_are_no_text(client: AsyncClient) -> None:
+    question: Any = {"messages": [{"role": "user", "content": "Нарисуй кота"}], "function_call": "auto"}
+    whole = (await client.chat.completions.create(**question)).choices[0].message
+    async with client.chat.completions.stream(**question) as stream:
+        pieces = [piece async for piece in stream.text_stream]
+        final = await stream.get_final_completion()
+    message = final.choices[0].message
+    assert "<img" in "".join(pieces)
+    assert message.content == "".join(pieces)
+    assert "".join(pieces).split("<img")[0] == (whole.content or "").split("<img")[0]
+    assert (message.role, message.to_dict().keys() & {"name", "created"}) == ("assistant", set())

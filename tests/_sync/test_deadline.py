@@ -34,9 +34,9 @@ from .servers import STREAM_HEAD, Connection, RawServer, http_chunk
 CHAT = "/v1/chat/completions"
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 EVENT = http_chunk(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n')
-SHORT = 0.2
+SHORT = 1.0  # far longer than a busy machine takes to send a request
 Send = Callable[[AttemptRequest], AttemptResponse]
-PASSED = r"the deadline of 0\.2 s has passed"
+PASSED = r"the deadline of 1 s has passed"
 
 
 class Dripping:
@@ -139,10 +139,14 @@ def test_a_given_client_is_left_in_time_between_reads(
             read(connect(access_token="t", base_url=server.url, http_client=http_client), deadline=SHORT)
 
 
-def test_a_retry_that_would_begin_too_late_is_none(client: Client, emulator: Emulator, delays: list[float]) -> None:
+def test_a_retry_that_would_begin_too_late_is_none(
+    client: Client, emulator: Emulator, delays: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     emulator.reply(CHAT, Reply.error(500, "x"), Reply.error(429, "y", headers={"Retry-After": "9"}))
-    with pytest.raises(InternalServerError):
-        ask(client, deadline=0.3)
+    with monkeypatch.context() as patch, pytest.raises(InternalServerError):
+        patch.setattr("gigachat_sdk._retry.RETRY_FIRST_DELAY", 60.0)
+        patch.setattr("gigachat_sdk._retry.RETRY_MAX_DELAY", 60.0)
+        ask(client, deadline=8)
     with pytest.raises(RateLimitError):
         ask(client, deadline=8)
     assert delays == []
@@ -249,6 +253,6 @@ def test_a_token_manager_of_the_users_own_is_not_waited_for(connect: Connect, em
     client = connect(emulator, token_manager=Slow())
     is_async = inspect.iscoroutinefunction(client.models.list)
     with pytest.raises(APITimeoutError, match=r"the deadline of 0\.2 s has passed") as caught:
-        client.models.list(deadline=SHORT)
+        client.models.list(deadline=0.2)
     assert ("while a token was being got" in str(caught.value)) is is_async  # a thread cannot be woken
     assert emulator.requests_to("/v1/models") == []

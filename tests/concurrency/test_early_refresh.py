@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,6 +22,8 @@ from gigachat_sdk import (
     RedisTokenStore,
     TokenStore,
 )
+from gigachat_sdk._async import auth as async_auth
+from gigachat_sdk._sync import auth as sync_auth
 from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
 
 from .conftest import OAUTH
@@ -100,6 +103,13 @@ class Callers:
         assert len([made for made in self.done.values() if made >= least]) >= self.count - 1, self.done
         assert self.renewal.requests == 2
         assert self.values == {OLD, "new-token-2"}
+
+
+@pytest.fixture(autouse=True)
+def _no_lock_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still is no lock that does not answer: by a clock that stands, that pause would never end."""
+    for auth in (sync_auth, async_auth):
+        monkeypatch.setattr(auth, "_SLOW", math.inf)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from gigachat_sdk.testing import Emulator, Fault, RecordedRequest, Reply
+from gigachat_sdk.testing._line import Connection
 
 from .conftest import WAYS, open_client
 from .faulty import BODY, CHAT, ask, kinds
@@ -177,6 +178,20 @@ def test_what_was_done_can_be_counted(http: httpx.Client, emulator: Emulator) ->
     assert [record.request_id for record in done] == [f"call {record.request}" for record in done]
     assert {record.path for record in done} == {"/v1/models"}
     assert 15 < len(done) < 38
+
+
+def test_a_fault_is_noted_before_a_client_can_see_it(
+    http: httpx.Client, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = list[int]()
+
+    async def settle(connection: Connection, scope: Any) -> None:
+        noted.append(len(emulator.faults_done))  # by now, all that the client waits for may be with it
+
+    monkeypatch.setattr(Connection, "settle", settle)
+    emulator.inject(Fault("wrong_content_length", off_by=-3, times=1))
+    assert len(http.get("/models").content) > 0
+    assert noted == [1]
 
 
 def test_profiles_come_with_the_emulator(tmp_path: Any) -> None:

@@ -37,7 +37,7 @@ def whole_answers(client: Client) -> None:
     assert_type(completion.text, str)
     assert_type(completion.reasoning, str)
     assert_type(completion.function_calls, list[v2.FunctionCall])
-    assert_type(completion.files, list[v2.File])
+    assert_type(completion.files, list[GeneratedFile])
     assert_type(completion.images(), list[GeneratedFile])
     assert_type(completion.finish_reason, str | None)
     assert_type(completion.usage, v2.Usage | None)

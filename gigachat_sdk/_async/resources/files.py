@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
@@ -14,6 +15,9 @@ from ..._uploads import Upload, file_id, upload_call, with_client_id
 from ...types import File, FileDeleted, FileList, FilePurpose, FileTypes, GeneratedFile, RequestOptions
 from ..binary import AsyncBinaryResponse
 from ..session import AsyncSession
+
+if TYPE_CHECKING:  # they come with the contract that is used
+    from ...types.v2 import File as FileOfPart
 
 
 class AsyncFiles:
@@ -88,7 +92,7 @@ class AsyncFiles:
         del options
         return await self._session.request(get_call("list", "/files", given), FileList)
 
-    async def retrieve(self, file: str | File | GeneratedFile, **options: Unpack[RequestOptions]) -> File:
+    async def retrieve(self, file: str | File | GeneratedFile | FileOfPart, **options: Unpack[RequestOptions]) -> File:
         """Return what the service says of a file: its name, size, purpose.
 
         Source: `GET /v1/files/{file}`.
@@ -110,7 +114,9 @@ class AsyncFiles:
         call = get_call("retrieve", _path(file), with_client_id(given, file))
         return await self._session.request(call, File)
 
-    async def delete(self, file: str | File | GeneratedFile, **options: Unpack[RequestOptions]) -> FileDeleted:
+    async def delete(
+        self, file: str | File | GeneratedFile | FileOfPart, **options: Unpack[RequestOptions]
+    ) -> FileDeleted:
         """Delete a file.
 
         Source: `POST /v1/files/{file}/delete`.
@@ -134,7 +140,9 @@ class AsyncFiles:
         call = Call("POST", f"{_path(file)}/delete", CallKind.CREATING, options=taken)
         return await self._session.request(call, FileDeleted)
 
-    async def content(self, file: str | File | GeneratedFile, **options: Unpack[RequestOptions]) -> AsyncBinaryResponse:
+    async def content(
+        self, file: str | File | GeneratedFile | FileOfPart, **options: Unpack[RequestOptions]
+    ) -> AsyncBinaryResponse:
         """Download a file: an uploaded one, a generated one, or the results of a batch.
 
         It returns when the head of the answer has arrived; the bytes are fetched as you read them. For a

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
@@ -15,6 +16,9 @@ from ..._uploads import Upload, file_id, upload_call, with_client_id
 from ...types import File, FileDeleted, FileList, FilePurpose, FileTypes, GeneratedFile, RequestOptions
 from ..binary import BinaryResponse
 from ..session import Session
+
+if TYPE_CHECKING:  # they come with the contract that is used
+    from ...types.v2 import File as FileOfPart
 
 
 class Files:
@@ -89,7 +93,7 @@ class Files:
         del options
         return self._session.request(get_call("list", "/files", given), FileList)
 
-    def retrieve(self, file: str | File | GeneratedFile, **options: Unpack[RequestOptions]) -> File:
+    def retrieve(self, file: str | File | GeneratedFile | FileOfPart, **options: Unpack[RequestOptions]) -> File:
         """Return what the service says of a file: its name, size, purpose.
 
         Source: `GET /v1/files/{file}`.
@@ -111,7 +115,7 @@ class Files:
         call = get_call("retrieve", _path(file), with_client_id(given, file))
         return self._session.request(call, File)
 
-    def delete(self, file: str | File | GeneratedFile, **options: Unpack[RequestOptions]) -> FileDeleted:
+    def delete(self, file: str | File | GeneratedFile | FileOfPart, **options: Unpack[RequestOptions]) -> FileDeleted:
         """Delete a file.
 
         Source: `POST /v1/files/{file}/delete`.
@@ -135,7 +139,9 @@ class Files:
         call = Call("POST", f"{_path(file)}/delete", CallKind.CREATING, options=taken)
         return self._session.request(call, FileDeleted)
 
-    def content(self, file: str | File | GeneratedFile, **options: Unpack[RequestOptions]) -> BinaryResponse:
+    def content(
+        self, file: str | File | GeneratedFile | FileOfPart, **options: Unpack[RequestOptions]
+    ) -> BinaryResponse:
         """Download a file: an uploaded one, a generated one, or the results of a batch.
 
         It returns when the head of the answer has arrived; the bytes are fetched as you read them. For a

@@ -287,14 +287,16 @@ class Answer(ResponseModel):
         return [call for message in self.messages for call in message.function_calls]
 
     @property
-    def files(self) -> list[File]:
-        """The files that stand in the messages, in order."""
-        return [file for message in self.messages for file in message.files]
-
-    def images(self) -> list[GeneratedFile]:
-        """Return the pictures that the model made; `client.files.content(image)` downloads one.
+    def files(self) -> list[GeneratedFile]:
+        """The files that stand in the messages, in order; `client.files.content(file)` downloads one.
 
         Each knows the `X-Client-ID` of the request, without which the service does not give it out.
+        """
+        files = [file for message in self.messages for file in message.files]
+        return [GeneratedFile(file.id, self.client_id, file.mime, file.target) for file in files]
+
+    def images(self) -> list[GeneratedFile]:
+        """Return those of its `files` that are pictures which the model made.
 
         Example:
             >>> from gigachat_sdk.types.v2 import ChatCompletion
@@ -302,13 +304,11 @@ class Answer(ResponseModel):
             >>> ChatCompletion.model_validate({"messages": [{"role": "assistant", "content": [part]}]}).images()
             [GeneratedFile(id='c757a9c5', client_id=None, mime='image/jpeg', target='image')]
         """
-        return [
-            GeneratedFile(file.id, self.client_id, file.mime, file.target) for file in self.files if _is_image(file)
-        ]
+        return [file for file in self.files if _is_image(file)]
 
     def _text_of(self, role: str) -> str:
         return "".join([message.text for message in self.messages if message.role == role])
 
 
-def _is_image(file: File) -> bool:
+def _is_image(file: GeneratedFile) -> bool:
     return file.target == "image" if file.target is not None else (file.mime or "").startswith("image/")
