@@ -11,11 +11,13 @@ from time import monotonic
 from typing import Any, Generic
 
 from .. import AsyncClient, Client
-from .._deadline import Deadline
+from .._constants import LONGEST_TIME
+from .._deadline import Deadline, running
 from .._headers import Hidden
 from .._watch import watching
 from ..errors import (
     APIConnectionError,
+    APIError,
     APIStatusError,
     APITimeoutError,
     ConfigurationError,
@@ -25,10 +27,11 @@ from ..errors import (
 from ..limits import ConcurrencyLimiter, Slot
 from ..types.http import RetryInfo, scrub_url
 from ._items import Item, duplicate, key_of, read_item, with_place
-from ._journal import Journal, Record, line_of
+from ._journal import Journal
 from ._options import Options, config_of
 from ._patience import PATIENCE, QUOTA_PATIENCE, Patience, is_of_quota
 from ._progress import BulkProgress, Reporter, Told, reporter_for
+from ._records import Record, line_of
 from ._results import BulkResult, ResponseT, is_of_tokens, stands_beside
 
 _LOOK = 0.1  # seconds between two looks whether a run is ending, while it waits for a token
@@ -42,13 +45,15 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Wait:
-    """An item that is to be asked again, since the account could not ask it for a while.
+    """An item that is to be asked later, since the account cannot ask it for a while.
 
     Attributes:
         until: When, on the clock of `time.monotonic`.
+        deadline: Of the item, from its first sending on; None where it has none, or was not sent yet.
     """
 
     until: float
+    deadline: Deadline | None = None
 
 
 class Watched:
@@ -134,6 +139,7 @@ class Books(Generic[ResponseT]):
         self._left = 0  # items that were taken and not finished
         self._is_cut = False
         self._on_retry = config.on_retry
+        self._seconds = config.retry.deadline
         self._taken = 0
         self._given_back = 0
         self._first_places: dict[bytes, int] = {}
@@ -235,14 +241,29 @@ class Books(Generic[ResponseT]):
 
     # ---- what is asked ----
 
+    def deadline_of(self, item: Item) -> Deadline | None:
+        """Return when an item is to be done with that is sent now for the first time; None where nothing ends it."""
+        seconds: Any = item.request.get("deadline", self._seconds)
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            return None
+        return Deadline(seconds) if 0 < seconds <= LONGEST_TIME else None  # the call refuses others
+
+    def first_wait(self, item: Item) -> Wait:
+        """Return when an item is to be sent for the first time: now, or after a pause that it could not outlast."""
+        return Wait(0.0 if self.deadline_of(item) is None else max(self._tokens.until, self._quota.until))
+
     @contextmanager
-    def asking(self) -> Generator[None, None, None]:
-        """Let a request of the client inside the block take no slot any more once the run is ending."""
+    def asking(self, deadline: Deadline | None = None) -> Generator[None, None, None]:
+        """Let a request of the client inside the block take no slot any more once the run is ending.
+
+        Args:
+            deadline: Of the item; the pauses of the run count.
+        """
 
         def view(limiter: ConcurrencyLimiter) -> ConcurrencyLimiter:
             return Watched(limiter, self) if limiter is self._client.limiter else limiter
 
-        with watching(view):
+        with watching(view), running(deadline):
             yield
 
     def arguments_of(self, item: Item) -> Hidden:
@@ -263,7 +284,7 @@ class Books(Generic[ResponseT]):
         return arguments
 
     def outcome_of(
-        self, item: Item, answer: ResponseT | BaseException
+        self, item: Item, answer: ResponseT | BaseException, deadline: Deadline | None = None
     ) -> BulkResult[ResponseT] | BaseException | Wait | None:
         """Write down what has become of an item, and return it: its result, or an error that ends the run.
 
@@ -272,19 +293,25 @@ class Books(Generic[ResponseT]):
         Args:
             item: The item.
             answer: Its answer, or what was raised.
+            deadline: Its deadline, which ends the wait for the account as well.
         """
         if isinstance(answer, StoppedError):
             return None
         # An item's own deadline says nothing of the endpoint that its token was to come from.
         token_urls = frozenset[str]() if is_of_deadline(answer, item) else self._token_urls
+        trouble: Patience | None = None
         if is_of_tokens(answer, token_urls):
-            until = self._tokens.pause_after(answer, monotonic())
-            return answer if until is None else Wait(until)
-        if is_of_quota(answer):
-            until = self._quota.pause_after(answer, monotonic())
-            return answer if until is None else Wait(until)
-        if isinstance(answer, BaseException) and not stands_beside(answer, token_urls, has_answers=self._has_answers):
+            trouble = self._tokens
+        elif is_of_quota(answer):
+            trouble = self._quota
+        elif isinstance(answer, BaseException) and not stands_beside(answer, token_urls, has_answers=self._has_answers):
             return answer
+        if trouble is not None and isinstance(answer, APIError):
+            until = trouble.pause_after(answer, monotonic())
+            if until is None:
+                return answer
+            if deadline is None or until < deadline.ends_at:
+                return Wait(until, deadline)
         if isinstance(answer, APIConnectionError) and self._client.is_closed:  # that ended it
             return answer
         if isinstance(answer, GigaChatError):
@@ -294,7 +321,7 @@ class Books(Generic[ResponseT]):
                 self._journal.write(line_of(item, answer))
             except (OSError, GigaChatError) as error:
                 return error
-        if isinstance(answer, APIStatusError) or not isinstance(answer, Exception):
+        if trouble is None and (isinstance(answer, APIStatusError) or not isinstance(answer, Exception)):
             self._tokens.is_over()
             self._quota.is_over()
         request = dict(item.request)
@@ -351,15 +378,27 @@ class Books(Generic[ResponseT]):
         """Whether an item is being asked; once the run is ending, one that waits for a slot is not going to be."""
         return self.pending > (len(self.in_line) if self.is_stopping else 0)
 
+    def check_process(self) -> None:
+        """Refuse the child of a fork, where none of the threads and tasks is.
+
+        Raises:
+            ConfigurationError: The run is another process's.
+        """
+        if self._process != os.getpid():
+            raise ConfigurationError("this run is another process's; begin one in this process, with a client of it")
+
     @property
     def closed_error(self) -> ConfigurationError | None:
         """Why a closed run gives nothing more; None where it has given everything."""
-        if self._process != os.getpid():
-            return ConfigurationError("this run is another process's; begin one in this process, with a client of it")
         if self.is_exhausted and not (self.pending or self._left or self._ready or self._is_cut):
             return None
         more = "" if self.options.journal is None else "; with its journal it goes on where this one was"
         return ConfigurationError(f"this run was closed before its end; begin another one{more}")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the journal was opened, for a run that has one."""
+        return self._journal is not None
 
     @property
     def written(self) -> int:

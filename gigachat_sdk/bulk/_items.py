@@ -20,6 +20,7 @@ from .._request import OPTION_NAMES
 from ..errors import GigaChatError, InvalidRequestError, InvalidRequestTypeError
 from ..types._base import ResponseModel
 from ..types._narrow import is_dict, is_iterable, is_mapping, is_sequence
+from ..types._written import as_written
 from ..types.chat_request import plain
 
 # Keywords of the endpoint's method, or {"id": ..., "request": {...}}.
@@ -223,7 +224,7 @@ def _canonical(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, pydantic.BaseModel):
-        return _canonical(value.model_dump(exclude_unset=True, by_alias=True))
+        return _canonical(as_written(value))
     if is_mapping(value):
         return {str(name): _canonical(item) for name, item in value.items()}
     if is_sequence(value):

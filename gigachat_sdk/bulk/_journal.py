@@ -1,21 +1,18 @@
 """The journal of a run: a JSONL file with one line for each finished item, which is the output as well.
 
 A line is written by one call in append mode, so a process that is killed leaves whole lines and at most one torn one,
-at the end. Lines end at LF and nowhere else: U+2028 and its like are text.
+at the end.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
-import re
 import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
@@ -23,78 +20,16 @@ from typing import IO, Any
 import pydantic
 
 from .._file_lock import FileLock
+from .._lifetimes import leave_to_parent_at_fork
 from ..types._base import ResponseModel
-from ..types._narrow import is_dict
 from ._items import Endpoint, Item, endpoint_of, key_of
-from ._results import BulkResult, JournalError, error_document, error_of, is_final
+from ._journal_file import change_of, keep_owner, lock, unlock
+from ._records import Record, each_line, is_blank, is_torn, read_line
+from ._results import BulkResult, JournalError, error_of
 
 _PIECE = 1 << 16
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-_DIGEST = re.compile(r"[0-9a-f]{32}")
-_STARTS = (b'{"id":', b'{"index":')
-_HEAD = re.compile(rb'\{("id":("(?:[^"\\]|\\.)*"|-?[0-9]+),)?"index":[0-9]+,"digest":"')
-_NO_JSON = "it is no JSON"
-
-
-@dataclass(frozen=True)
-class Record:
-    """A line of a journal.
-
-    Attributes:
-        id: The id of the item; None where it has none.
-        index: Its place when it was asked.
-        digest: Of its question.
-        response: The answer as JSON; None where there is an error.
-        error: The error; None where there is an answer.
-        is_final: Whether asking again would not help.
-    """
-
-    id: str | int | None
-    index: int
-    digest: str
-    response: Any
-    error: dict[str, Any] | None
-    is_final: bool
-
-
-def line_of(item: Item, outcome: ResponseModel | Exception) -> bytes:
-    """Return the line for what has become of an item."""
-    head: dict[str, Any] = {} if item.id is None else {"id": item.id}
-    head |= {"index": item.index, "digest": item.digest}
-    if isinstance(outcome, Exception):
-        head |= {"error": error_document(outcome), "is_final": is_final(outcome)}
-        return _json(head).encode("utf-8", "replace") + b"\n"
-    return f'{_json(head)[:-1]},"response":{outcome.to_json()}}}\n'.encode("utf-8", "replace")
-
-
-def _json(document: dict[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-
-
-def read_line(line: bytes) -> Record | str:
-    """Return what a line says, or why it is no line of a journal."""
-    try:
-        document: Any = json.loads(line)
-    except (ValueError, RecursionError):
-        return _NO_JSON
-    if not is_dict(document):
-        return "it is no JSON object"
-    identity, index, digest = document.get("id"), document.get("index"), document.get("digest")
-    if not (identity is None or isinstance(identity, str | int)) or isinstance(identity, bool):
-        return "its id is neither a string nor a number"
-    if isinstance(index, bool) or not isinstance(index, int) or index < 0:
-        return "it has no index"
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-        return "it has no digest"
-    response, error = document.get("response"), document.get("error")
-    if (response is None) == (error is None):
-        return "it has neither a response nor an error" if error is None else "it has a response and an error"
-    if error is None:
-        return Record(identity, index, digest, response, None, True)
-    if not is_dict(error) or not (isinstance(error.get("type"), str) and isinstance(error.get("message"), str)):
-        return "its error has no type and message"
-    return Record(identity, index, digest, None, error, document.get("is_final") is True)
 
 
 class Journal:
@@ -117,6 +52,7 @@ class Journal:
         self._offsets: dict[bytes, int] = {}
         self._descriptor: int | None = None
         self._size = 0
+        self._own = 0  # lines that this run has written
         self._process = os.getpid()
         self.count = 0  # lines
         self.has_answers = False
@@ -124,12 +60,13 @@ class Journal:
         if not self._real.parent.is_dir():  # else the lock's file would be named
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         if not self._is_ours():
-            raise JournalError(f"{self.path}: another run is writing this journal; wait for its end, or give another")
+            raise self._taken_error()
         try:
             self._open()
         except BaseException:
             self._release()
             raise
+        leave_to_parent_at_fork(self)
 
     def _is_ours(self) -> bool:
         """Take the lock; say whether it was free."""
@@ -140,19 +77,30 @@ class Journal:
             number = error.errno
         raise OSError(number, reason, str(self.path))  # here, as the other one names a file that nobody has given
 
-    def _open(self) -> None:
-        self._descriptor = os.open(self._real, _OPEN, 0o666)
-        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+    def _taken_error(self) -> JournalError:
+        return JournalError(f"{self.path}: another run is writing this journal; wait for its end, or give another")
+
+    def _attach(self) -> int:
+        """Open the file, and lock it as well: somebody may have removed the lock's file, which stands beside it."""
+        descriptor = self._descriptor = os.open(self._real, _OPEN, 0o666)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise JournalError(f"{self.path}: a journal is a regular file, which can be read again")
+        if not lock(descriptor):
+            raise self._taken_error()
+        self._size = os.fstat(descriptor).st_size
+        return descriptor
+
+    def _open(self) -> None:
+        descriptor = self._attach()
         with self._real.open("rb") as file:
             torn, has_passing, lacks_end = self._look_through(file)
         if has_passing:
             self._rewrite()
         elif torn is not None:
-            os.ftruncate(self._descriptor, torn)
+            os.ftruncate(descriptor, torn)
+            self._size = torn
         elif lacks_end:
-            os.write(self._descriptor, b"\n")
-        self._size = os.fstat(self._descriptor).st_size
+            self._size += os.write(descriptor, b"\n")
 
     def _look_through(self, file: IO[bytes]) -> tuple[int | None, bool, bool]:
         """Note where each item stands.
@@ -162,12 +110,12 @@ class Journal:
         """
         torn: int | None = None
         has_passing = lacks_end = False
-        for number, offset, line in _lines(file):
-            if _is_blank(line):
+        for number, offset, line in each_line(file):
+            if is_blank(line):
                 continue
             record = read_line(line)
             lacks_end = not line.endswith(b"\n")
-            if lacks_end and _is_torn(line, record, is_first=number == 1):
+            if lacks_end and is_torn(line, record, is_first=number == 1):
                 torn = offset
                 break
             if isinstance(record, str):
@@ -197,7 +145,7 @@ class Journal:
         def kept() -> Iterator[bytes]:
             offset = 0
             with self._real.open("rb") as source:
-                for _, _, line in _lines(source):
+                for _, _, line in each_line(source):
                     record = read_line(line)
                     if not isinstance(record, str) and not self._is_passing(record):
                         self._offsets[key_of(record.id, record.index)] = offset
@@ -216,10 +164,11 @@ class Journal:
         with self._guard:
             if self._descriptor is None or self._process != os.getpid():
                 return
+            self._check(self._descriptor)
             places: list[tuple[int, int]] = []
             with self._real.open("rb") as file:
-                for _, offset, line in _lines(file):
-                    if _is_blank(line):
+                for _, offset, line in each_line(file):
+                    if is_blank(line):
                         continue
                     record = read_line(line)
                     place = None if isinstance(record, str) else place_of(record)
@@ -238,13 +187,15 @@ class Journal:
                 target.writelines(lines)
                 target.flush()
                 os.fsync(target.fileno())
-            name.chmod(self._real.stat().st_mode & 0o7777)
+            facts = self._real.stat()
+            keep_owner(name, facts)
+            name.chmod(facts.st_mode & 0o7777)
             self._close_file()
             os.replace(name, self._real)  # noqa: PTH105  # atomic on every system
         except BaseException:
             name.unlink(missing_ok=True)
             raise
-        self._descriptor = os.open(self._real, _OPEN, 0o666)
+        self._attach()
 
     def find(self, item: Item) -> Record | JournalError | None:
         """Return what an earlier run has written of an item, once; None where it is to be asked."""
@@ -290,38 +241,64 @@ class Journal:
         return b"".join(_until_line_end(descriptor))
 
     def _opened(self) -> int:
-        if self._descriptor is None:
-            raise JournalError(f"{self.path}: this journal is closed")
         if self._process != os.getpid():
             raise JournalError(f"{self.path}: this journal is another process's; give this one a journal of its own")
+        if self._descriptor is None:
+            raise JournalError(f"{self.path}: this journal is closed")
         return self._descriptor
+
+    def _check(self, descriptor: int) -> None:
+        """Look whether the file is where it was, and as it was left.
+
+        Raises:
+            OSError: Somebody else has removed, replaced or changed it.
+        """
+        change = change_of(descriptor, self._real, self._size)
+        if change is not None:
+            what, lines = change
+            whose = f"the lines of this run, {self._own} in number,"
+            reason = f"it was {what} by somebody else during the run; {whose} {lines}"
+            raise OSError(errno.ESTALE, reason, str(self.path))
 
     def write(self, line: bytes) -> None:
         """Add a line, from any thread.
 
         Raises:
-            OSError: There is no room for it; nothing of it is kept then.
+            OSError: There is no room for it, and nothing of it is kept then; or the file is no longer what it was.
         """
         with self._guard:
             descriptor = self._opened()
+            self._check(descriptor)
             written = 0
             try:
                 while written < len(line):  # more than once where the disk is full, which the second call says
                     written += os.write(descriptor, line[written:])
             except BaseException:
-                os.ftruncate(descriptor, self._size)
+                if os.fstat(descriptor).st_size > self._size:  # else it would be filled up with zeros
+                    os.ftruncate(descriptor, self._size)
                 raise
             self._size += written
+            self._own += 1
             self.count += 1
 
     def close(self) -> None:
-        """Bring everything to the disk, and let other runs have the journal. Does nothing twice."""
+        """Bring everything to the disk, and let other runs have the journal. Does nothing twice.
+
+        Raises:
+            OSError: It cannot be brought there, or the file is no longer what it was.
+        """
         with self._guard:
             try:
-                if self._descriptor is not None:
+                if self._descriptor is not None and self._process == os.getpid():
                     os.fsync(self._descriptor)
+                    self._check(self._descriptor)
             finally:
                 self._release()
+
+    def leave_to_parent(self) -> None:
+        """After a fork: the open file would keep it locked for as long as the child lives."""
+        self._guard = threading.Lock()
+        self._close_file()
 
     def _release(self) -> None:
         self._close_file()
@@ -333,7 +310,12 @@ class Journal:
 
     def _close_file(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
+        if descriptor is None:
+            return
+        try:
+            if self._process == os.getpid():
+                unlock(descriptor)
+        finally:
             os.close(descriptor)
 
     def __del__(self) -> None:
@@ -347,32 +329,6 @@ def _model_of(record: Record, endpoint: Endpoint) -> ResponseModel | str:
         return endpoint.response.model_validate(record.response)
     except pydantic.ValidationError:
         return endpoint.response.__name__
-
-
-def _lines(file: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
-    """Yield number, offset and bytes of each line."""
-    offset = 0
-    for number, line in enumerate(file, start=1):
-        yield number, offset, line
-        offset += len(line)
-
-
-def _is_torn(line: bytes, record: Record | str, *, is_first: bool) -> bool:
-    """Say whether a line without an end is the beginning of one of ours; the system may have put zeros there.
-
-    With no whole line before it, it must hold more: a file of the user's may begin like that, too.
-    """
-    start = line.rstrip(b"\0")
-    if record != _NO_JSON:
-        return False
-    if is_first:
-        return _HEAD.match(start) is not None
-    return start.startswith(_STARTS) or any(whole.startswith(start) for whole in _STARTS)
-
-
-def _is_blank(line: bytes) -> bool:
-    """Say whether a line has nothing in it, as an editor may leave it."""
-    return line.endswith(b"\n") and not line.strip()
 
 
 def _until_line_end(descriptor: int) -> Iterator[bytes]:

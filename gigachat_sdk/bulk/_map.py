@@ -174,7 +174,8 @@ def map(  # noqa: A001  # the name of the contract
     The results hold the errors of their requests: a `GigaChatError`, or a `TypeError` for an unknown keyword; the run
     goes on. It ends where the account is the trouble (401, 402, no credentials, a limiter or store that cannot be used)
     or a disk is full: requests in flight are finished and written, what is ready is given, and then the error is
-    raised. A 403 ends it as long as nothing was answered, in this run or in its journal; after that it stands beside
+    raised; so it does, with an `OSError`, where somebody else removes or changes the journal meanwhile.
+    A 403 ends it as long as nothing was answered, in this run or in its journal; after that it stands beside
     the others, as that of one request whose model is not in the plan. While no token can be bought for a reason that
     passes, the run waits and asks those requests again, for two minutes; then it ends with that error. Where `requests`
     give something that is none, an id for the second time, an error of their own, or another request than the journal

@@ -32,7 +32,7 @@ class Patience:
         self._guard = threading.Lock()
         self._began: float | None = None  # when the first of the failures came that go on
         self._count = 0
-        self._until = 0.0
+        self.until = 0.0  # when the pause ends, or has ended
 
     def pause_after(self, error: APIError, now: float) -> float | None:
         """Return when to ask again after a failure; None for never, as it would not help.
@@ -51,17 +51,17 @@ class Patience:
             if self._began is None:
                 self._began = now
                 logger.warning("%s; the run waits for up to %.0f s: %s", self._what, self._seconds, error)
-            if now >= self._until:  # else another one has had the same failure
+            if now >= self.until:  # else another one has had the same failure
                 pause = min(FIRST_TOKEN_PAUSE * 2.0 ** min(self._count, 10), LONGEST_TOKEN_PAUSE)
-                self._until = now + max(pause, asked)
+                self.until = now + max(pause, asked)
                 self._count += 1
-            return self._until
+            return self.until
 
     def is_over(self) -> None:
         """Take note that the trouble is over."""
         if self._began is not None:
             with self._guard:
-                self._began, self._count, self._until = None, 0, 0.0
+                self._began, self._count, self.until = None, 0, 0.0
 
 
 def is_of_quota(error: object) -> TypeGuard[RateLimitError]:

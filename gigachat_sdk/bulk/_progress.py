@@ -67,11 +67,38 @@ class Told:
         """Do nothing."""
 
 
+class Screen:
+    """Standard error as a bar sees it: once nothing can be written there, as its terminal is gone, all is dropped."""
+
+    def __init__(self) -> None:
+        self._stream: Any = sys.stderr  # None in a program without a console
+        self._is_gone = self._stream is None
+
+    def write(self, text: str) -> None:
+        """Write, if somebody is there to see it."""
+        self._unless_gone(lambda: self._stream.write(text))
+
+    def flush(self) -> None:
+        """Bring it there."""
+        self._unless_gone(lambda: self._stream.flush())
+
+    def _unless_gone(self, work: Callable[[], object]) -> None:
+        if not self._is_gone:
+            try:
+                work()
+            except OSError:
+                self._is_gone = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class PlainBar:
     """One line that is written again and again."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._screen = Screen()
         self._next = 0.0
         self._last = ""
         self._shown = ""
@@ -85,16 +112,16 @@ class PlainBar:
             self._show()
 
     def _show(self) -> None:
-        sys.stderr.write("\r" + self._last.ljust(len(self._shown)))
-        sys.stderr.flush()
+        self._screen.write("\r" + self._last.ljust(len(self._shown)))
+        self._screen.flush()
         self._shown = self._last
 
     def close(self) -> None:
         """Write how it ended, and leave the line."""
         if self._last:
             self._show()
-            sys.stderr.write("\n")
-            sys.stderr.flush()
+            self._screen.write("\n")
+            self._screen.flush()
             self._last = ""
 
 
@@ -109,12 +136,13 @@ class RichBar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+        screen: Any = Screen()
         self._bar = Progress(
             BarColumn(),
             TextColumn("{task.description}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(file=screen),
             redirect_stdout=False,
             redirect_stderr=False,
         )

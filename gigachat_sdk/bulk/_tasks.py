@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic
 
@@ -83,12 +85,13 @@ class Gang(Generic[ResponseT]):
         self._tasks: set[Any] = set()
         self._is_lost = False
         self._feeder: int | None = None  # the task that takes requests
+        self._feeding: anyio.CancelScope | None = None  # what it does
         self.is_closed = False
 
     async def begin(self, requests: Any) -> None:
         """Open the journal, and begin to take requests."""
         await async_in_thread(self.books.open)
-        self._start(lambda: self._feed(requests))
+        self._start(partial(self._feed, requests))
 
     def _start(self, work: Callable[[], Awaitable[None]]) -> None:
         self._running += 1
@@ -111,7 +114,8 @@ class Gang(Generic[ResponseT]):
                 self._running -= 1
                 self.news.ring()
                 if self._is_lost and not self._running:
-                    self.books.close()
+                    with suppress(Exception):  # there is nobody to be told
+                        self.books.close()
 
         spawn(run, self._inner.copy(), self._tasks)
 
@@ -122,14 +126,8 @@ class Gang(Generic[ResponseT]):
         self._feeder = anyio.get_current_task().id
         try:
             source = aiter(requests) if hasattr(requests, "__aiter__") else _asynchronous(requests)
-            while not (books.is_stopping or books.is_exhausted):
-                if not books.can_take:
-                    await self.room.wait()
-                    continue
-                item = books.take(await anext(source))
-                if item is not None:
-                    self._submit(item)
-                self.news.ring()
+            with anyio.CancelScope() as self._feeding:
+                await self._take_all(source)
         except StopAsyncIteration:
             books.end()
         except anyio.get_cancelled_exc_class():
@@ -142,6 +140,17 @@ class Gang(Generic[ResponseT]):
             if close is not None:
                 with anyio.CancelScope(shield=True):
                     await _quietly(close, books)
+
+    async def _take_all(self, source: AsyncIterator[Any]) -> None:
+        books = self.books
+        while not (books.is_stopping or books.is_exhausted):
+            if not books.can_take:
+                await self.room.wait()
+                continue
+            item = books.take(await anext(source))
+            if item is not None:
+                self._submit(item)
+            self.news.ring()
 
     def drop_rest(self) -> None:
         """Leave what no task has begun with: they may all wait for slots."""
@@ -166,9 +175,9 @@ class Gang(Generic[ResponseT]):
         try:
             while self._backlog:
                 item = self._backlog.popleft()
-                outcome = None if books.is_stopping else await self._ask(item)
+                outcome: BulkResult[ResponseT] | BaseException | Wait | None = books.first_wait(item)
                 while isinstance(outcome, Wait):
-                    outcome = await self._ask_later(item, outcome)
+                    outcome = await self._ask_after(item, outcome)
                 try:
                     books.finish(outcome)
                 except BaseException as error:  # of the user's function; a task of the loop must not raise it
@@ -179,28 +188,40 @@ class Gang(Generic[ResponseT]):
         finally:
             self._workers -= 1
 
-    async def _ask_later(self, item: Item, wait: Wait) -> BulkResult[ResponseT] | BaseException | Wait | None:
+    async def _ask_after(self, item: Item, wait: Wait) -> BulkResult[ResponseT] | BaseException | Wait | None:
         while (seconds := self.books.pause(wait)) > 0:
             await async_sleep(seconds)
-        return None if self.books.is_stopping else await self._ask(item)
-
-    async def _ask(self, item: Item) -> BulkResult[ResponseT] | BaseException | Wait | None:
+        if self.books.is_stopping:
+            return None
+        deadline = wait.deadline or self.books.deadline_of(item)
         try:
             answer: Any = refusal_of(item)
             if answer is None:
                 arguments = self.books.arguments_of(item)
-                with self.books.asking():
+                with self.books.asking(deadline):
                     answer = await self._call(**arguments)
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as error:  # a cancellation may be in a group
             answer = StoppedError() if self.is_closed and not isinstance(error, Exception) else error
         try:
-            return self.books.outcome_of(item, answer)
+            return self.books.outcome_of(item, answer, deadline)
         except Exception as error:  # an answer that cannot be written down
             return error
         finally:
             del answer  # an error whose traceback has this frame in it would be a ring
+
+    async def finish(self) -> None:
+        """Begin nothing more, and wait for what is being asked; not for slots, which others may hold for long.
+
+        A task of the run does not wait for itself.
+        """
+        self.books.is_stopping = True
+        if self._feeding is not None:
+            self._feeding.cancel()
+        self.drop_rest()
+        while self.books.is_busy and self._mark not in _works_for.get() and not self.is_closed:
+            await self.news.wait()
 
     async def aclose(self) -> None:
         """Cancel what is being asked, wait for its end, and close the journal; does nothing twice.
@@ -249,8 +270,9 @@ async def _quietly(close: Callable[[], Awaitable[None]], books: Books[Any]) -> N
 class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
     """The results of `bulk.amap`, as they come; an async iterator and an async context manager.
 
-    Leaving its `async with` block, or `aclose()`, cancels the requests in flight: the journal does not have them, and
-    the next run asks them again. A run that is dropped does the same.
+    Leaving its `async with` block waits for the requests in flight (their answers still go to the journal) and begins
+    no other. An error or a cancellation that leaves it, and `aclose()`, cancel them: the journal does not have them,
+    and the next run asks them again. A run that is dropped does the same.
 
     Example:
         >>> async with bulk.amap(client, requests, "out.jsonl") as results:
@@ -289,6 +311,7 @@ class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
             RuntimeError: It is the run's own source that asks.
         """
         gang, books = self._gang, self._gang.books
+        books.check_process()
         if gang.is_feeding:
             raise RuntimeError("this run is being asked for a result by its own source")
         if not gang.is_closed:
@@ -343,7 +366,11 @@ class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.aclose()
+        try:
+            if error is None and self._has_begun:
+                await self._gang.finish()
+        finally:
+            await self.aclose()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.progress}>"

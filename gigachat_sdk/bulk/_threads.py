@@ -14,6 +14,7 @@ from typing_extensions import Self
 from .. import Client
 from .._concurrency import sleep
 from .._lifetimes import when_dropped
+from .._logging import logger
 from ._books import Books, Wait
 from ._items import BulkRequest, Item, refusal_of
 from ._options import Options
@@ -46,29 +47,29 @@ class Crew(Generic[ResponseT]):
 
     def _work(self) -> None:
         while (item := self._inbox.get()) is not None:
-            outcome = None if self.books.is_stopping else self._ask(item)
+            outcome: BulkResult[ResponseT] | BaseException | Wait | None = self.books.first_wait(item)
             while isinstance(outcome, Wait):
-                outcome = self._ask_later(item, outcome)
+                outcome = self._ask_after(item, outcome)
             self._outbox.put(outcome)
             del outcome  # the next item may be long in coming
         self._inbox.put(None)  # for the next one
 
-    def _ask_later(self, item: Item, wait: Wait) -> BulkResult[ResponseT] | BaseException | Wait | None:
+    def _ask_after(self, item: Item, wait: Wait) -> BulkResult[ResponseT] | BaseException | Wait | None:
         while (seconds := self.books.pause(wait)) > 0:
             sleep(seconds)
-        return None if self.books.is_stopping else self._ask(item)
-
-    def _ask(self, item: Item) -> BulkResult[ResponseT] | BaseException | Wait | None:
+        if self.books.is_stopping:
+            return None
+        deadline = wait.deadline or self.books.deadline_of(item)
         try:
             answer: Any = refusal_of(item)
             if answer is None:
                 arguments = self.books.arguments_of(item)
-                with self.books.asking():
+                with self.books.asking(deadline):
                     answer = self._call(**arguments)
         except BaseException as error:
             answer = error
         try:
-            outcome = self.books.outcome_of(item, answer)
+            outcome = self.books.outcome_of(item, answer, deadline)
         except Exception as error:  # an answer that cannot be written down
             outcome = error
         finally:
@@ -105,7 +106,7 @@ class Crew(Generic[ResponseT]):
         self.books.is_stopping = True
         self._inbox.put(None)
         if threading.current_thread() in self._threads:
-            threading.Thread(target=self.close, daemon=True).start()
+            threading.Thread(target=self.close_alone, daemon=True).start()
             return
         try:
             for thread in self._threads:
@@ -113,9 +114,16 @@ class Crew(Generic[ResponseT]):
                 while thread.is_alive() and thread.ident not in self.books.in_line:
                     thread.join(_TICK)
         except BaseException:  # Ctrl-C: whoever wants to end is not kept, and the rest is closed when it can be
-            threading.Thread(target=self.close, daemon=True).start()
+            threading.Thread(target=self.close_alone, daemon=True).start()
             raise
         self.books.close()
+
+    def close_alone(self) -> None:
+        """Close where nobody is there to be told of an error."""
+        try:
+            self.close()
+        except Exception as error:
+            logger.warning("a bulk run that was left could not be closed: %s", error)
 
 
 class BulkRun(Iterator[BulkResult[ResponseT]]):
@@ -158,6 +166,7 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
             ConfigurationError: The run was closed before its end.
             RuntimeError: It is the run's own source or progress function that asks.
         """
+        self._crew.books.check_process()
         if self._taker == threading.get_ident():
             raise RuntimeError("this run is being asked for a result by its own source or progress function")
         with self._turn:
@@ -186,7 +195,7 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
         raise StopIteration
 
     def _begin(self) -> Iterator[Any]:
-        self._watch = when_dropped(self, self._crew.close)
+        self._watch = when_dropped(self, self._crew.close_alone)
         try:
             self._crew.books.open()
             self._source = iter(self._requests)

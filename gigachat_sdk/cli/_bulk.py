@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -23,6 +24,7 @@ from ..bulk._threads import BulkRun
 from ..errors import GigaChatError
 from ..types._narrow import is_dict
 from ._client import base_url, open_client, use_emulator
+from ._streams import say, standard_input
 
 FAILED = 1
 INTERRUPTED = 130
@@ -121,25 +123,29 @@ def bulk(
                     status = TERMINATED if is_terminated() else INTERRUPTED
                     raise
         except KeyboardInterrupt:
-            _say(f"stopped with {_written(run)}; run it again to go on")
+            say(f"stopped with {_written(run)}; run it again to go on")
             context.exit(status)
         except JournalError as error:
             raise click.UsageError(str(error)) from None
         except OSError as error:
-            _say(f"error: {output}: {error.strerror}")
+            if error.errno != errno.ESTALE:  # else the journal is not what it was, and nobody knows what it has
+                _say_how_far(run)
+            say(f"error: {output}: {error.strerror}")
             context.exit(FAILED)
-        except GigaChatError:
-            _say(f"stopped with {_written(run)}; mend it, and run it again to go on")
+        except (GigaChatError, click.ClickException):
+            _say_how_far(run)
             raise
-    _say(f"done: {run.progress}")
+    say(f"done: {run.progress}")
     for text in failures.told():
-        _say(text)
+        say(text)
     if run.progress.failed:
         context.exit(FAILED)
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+def _say_how_far(run: BulkRun[Any]) -> None:
+    """Say how far a run came that something has ended; nothing where it could not begin."""
+    if run._crew.books.is_open:  # pyright: ignore[reportPrivateUsage]  # this package's
+        say(f"stopped with {_written(run)}; mend it, and run it again to go on")
 
 
 def _written(run: BulkRun[Any]) -> str:
@@ -204,13 +210,18 @@ def _follow(run: BulkRun[Any], failures: _Failures) -> None:
             if result.error is not None:
                 failures.add(result.index, result.error)
     except KeyboardInterrupt:
-        _say("stopping when the requests in flight are answered; Ctrl-C again leaves them")
+        say("stopping when the requests in flight are answered; Ctrl-C again leaves them")
         run.close()
         raise
 
 
 def _opened(source: str) -> AbstractContextManager[IO[bytes]]:
-    return nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb")
+    if source != "-":
+        return Path(source).open("rb")
+    stdin = standard_input()
+    if stdin is None:
+        raise click.ClickException("standard input is closed; name a file as INPUT")
+    return nullcontext(stdin.buffer)
 
 
 def _count(source: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import locale
 import sys
+from typing import TextIO
 
 import click
 
@@ -12,6 +13,7 @@ from .._accumulate import IN_PROGRESS
 from ..errors import StreamError
 from ..types import ChatCompletionParams, MessageParam
 from ._client import base_url, open_client, use_emulator
+from ._streams import say, standard_input
 
 # Control characters but tab and line ends: an answer must not steer the terminal.
 _CONTROLS = dict.fromkeys([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xA0)])
@@ -50,7 +52,9 @@ def chat(
     use_emulator: bool,
 ) -> None:
     """Ask the model and print its answer."""
-    question = _piped_text() if prompt == "-" or (prompt is None and not sys.stdin.isatty()) else prompt
+    stdin = standard_input()
+    is_terminal = stdin is not None and stdin.isatty()
+    question = _piped_text(stdin) if prompt == "-" or (prompt is None and not is_terminal) else prompt
     if question is None or not question.strip():
         raise click.UsageError(
             "there is no question: give it as an argument, or pipe it in", click.get_current_context()
@@ -67,12 +71,12 @@ def chat(
     with open_client(use_emulator=use_emulator, base_url=base_url) as client:
         reason = _print_stream(client, params) if stream else _print_whole(client, params)
     if reason not in (None, "stop"):
-        print(f"note: the answer ended early, finish reason {reason}", file=sys.stderr)
+        say(f"note: the answer ended early, finish reason {reason}")
 
 
-def _piped_text() -> str:
+def _piped_text(stdin: TextIO | None) -> str:
     """Read the question from standard input: UTF-8, else the encoding of this system."""
-    data = sys.stdin.buffer.read()
+    data = b"" if stdin is None else stdin.buffer.read()
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

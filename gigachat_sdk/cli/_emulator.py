@@ -17,6 +17,7 @@ import click
 from .._token import check_credentials
 from ..errors import ConfigurationError
 from ._client import emulator_class
+from ._streams import say
 
 if TYPE_CHECKING:
     from ..testing import Emulator, FaultProfile
@@ -110,16 +111,16 @@ def _introduce(server: Emulator, profile: FaultProfile | None) -> None:
             print(f"export {name}={shlex.quote(value)}")
     sys.stdout.flush()
     if profile is not None:
-        print(f"Faults, with the seed {profile.seed}:", file=sys.stderr)
+        say(f"Faults, with the seed {profile.seed}:")
         for fault in profile.faults:
-            print(f"  {fault}", file=sys.stderr)
-    print("The emulator is running; Ctrl-C ends it.", file=sys.stderr)
+            say(f"  {fault}")
+    say("The emulator is running; Ctrl-C ends it.")
 
 
 def _count(server: Emulator) -> None:
     done = Counter(record.kind for record in server.faults_done)
     counts = ", ".join(f"{kind} {count}" for kind, count in done.most_common())
-    print(f"Faults done: {counts or 'none'}.", file=sys.stderr)
+    say(f"Faults done: {counts or 'none'}.")
 
 
 def _wait(signals: SimpleQueue[int]) -> None:

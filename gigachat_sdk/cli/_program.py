@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from typing import Any, NoReturn
 
@@ -15,6 +14,7 @@ from ._bulk import bulk
 from ._chat import chat
 from ._emulator import emulator
 from ._models import models
+from ._streams import fill_gaps, say, send_nowhere
 
 API_FAILED = 1
 WRONG_USAGE = 2
@@ -42,6 +42,7 @@ class Program(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run a command line, and exit with its status."""
+        fill_gaps()
         _never_fail_at_encoding()
         extra["standalone_mode"] = False
         try:
@@ -64,10 +65,10 @@ class Program(click.Group):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            _send_the_rest_nowhere()
+            send_nowhere(sys.stdout)
             ctx.exit(NOBODY_READS)
         except OSError as error:  # a full disk under the standard output, most likely
-            _send_the_rest_nowhere()
+            send_nowhere(sys.stdout)
             ctx.exit(_report(error.strerror or str(error), API_FAILED))
         return result
 
@@ -79,13 +80,6 @@ def _never_fail_at_encoding() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _send_the_rest_nowhere() -> None:
-    """What still waits to be written would fail again when the interpreter ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
 def _usage_line(error: click.ClickException) -> str:
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = "" if context is None else f" (see '{context.command_path} --help')"
@@ -95,7 +89,7 @@ def _usage_line(error: click.ClickException) -> str:
 def _report(message: str, status: int) -> int:
     """Write the one line about what went wrong; what a server put into it cannot steer the terminal."""
     line = "".join(character if character.isprintable() else " " for character in message)
-    print("error:", " ".join(line.split()), file=sys.stderr)
+    say(f"error: {' '.join(line.split())}")
     return status
 
 
@@ -110,7 +104,7 @@ def _report(message: str, status: int) -> int:
 def program(context: click.Context) -> None:
     """Talk to GigaChat from the command line."""
     if context.invoked_subcommand is None:
-        print(context.get_help(), file=sys.stderr)
+        say(context.get_help())
         context.exit(WRONG_USAGE)
 
 

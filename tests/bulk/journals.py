@@ -8,7 +8,8 @@ from typing import Any
 from gigachat_sdk import ChatCompletion
 from gigachat_sdk.bulk import JournalError
 from gigachat_sdk.bulk._items import Item, endpoint_named, read_item
-from gigachat_sdk.bulk._journal import Journal, Record, line_of
+from gigachat_sdk.bulk._journal import Journal
+from gigachat_sdk.bulk._records import Record, line_of
 
 ENDPOINT = "chat.completions.create"
 DIGEST = "0" * 32

@@ -14,7 +14,8 @@ import pytest
 from gigachat_sdk import InvalidRequestError
 from gigachat_sdk.bulk import JournalError
 from gigachat_sdk.bulk._items import endpoint_named
-from gigachat_sdk.bulk._journal import Journal, Record, line_of, read_line
+from gigachat_sdk.bulk._journal import Journal
+from gigachat_sdk.bulk._records import Record, line_of, read_line
 from gigachat_sdk.errors import APIConnectionError
 from gigachat_sdk.types import TokensCountList
 
@@ -264,13 +265,14 @@ def test_a_rewriting_that_fails_changes_nothing(journal: Path, monkeypatch: pyte
 def test_lines_that_have_no_place_go_last(journal: Path) -> None:
     write(journal, *((item(index), answer(str(index))) for index in (4, 2, 0, 1)))
     again = Journal(journal)
-    with journal.open("ab") as file:
-        file.write(b"changed by hand\n")
+    first = journal.read_bytes().partition(b"\n")[0]
+    with journal.open("r+b") as file:
+        file.write(b"changed by hand".ljust(len(first)))
     again.sort(lambda record: {0: 1, 1: 0}.get(record.index))
     again.close()
-    *whole, changed = journal.read_bytes().splitlines()
-    assert [json.loads(line)["index"] for line in whole] == [1, 0, 4, 2]
-    assert changed == b"changed by hand"
+    one, zero, changed, two = journal.read_bytes().splitlines()
+    assert [json.loads(line)["index"] for line in (one, zero, two)] == [1, 0, 2]
+    assert changed.rstrip() == b"changed by hand"
 
 
 def test_lines_are_sorted(journal: Path) -> None:

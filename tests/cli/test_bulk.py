@@ -221,7 +221,9 @@ def test_a_bad_line_is_named(
     source.write_bytes(b"\n%s\n  \n%s\n%s\n%s\n" % (first, second, line, second))
     result = run("bulk", *options, str(source), str(output))
     assert result.exit_code == 2
-    assert f"error: {source}, line 5: {message.format(source=source)}" in result.output
+    how_far, error = result.output.splitlines()
+    assert how_far == "stopped with 2 finished; mend it, and run it again to go on"
+    assert error.startswith(f"error: {source}, line 5: {message.format(source=source)}")
     assert len(lines(output)) == 2  # those before it are answered
 
 
@@ -235,7 +237,8 @@ def test_a_source_that_cannot_be_read(
     source.write_text("")
     monkeypatch.setattr(_bulk, "_opened", lambda name: Torn())
     result = run("bulk", str(source), str(output))
-    assert (result.exit_code, result.output) == (2, f"error: {source}: Input/output error\n")
+    how_far = "stopped with 0 finished; mend it, and run it again to go on"
+    assert (result.exit_code, result.output) == (2, f"{how_far}\nerror: {source}: Input/output error\n")
 
 
 def test_files_that_will_not_do(run: Run, settings: Emulator, source: Path, output: Path) -> None:
@@ -396,5 +399,6 @@ def test_a_disk_that_is_full(
     with monkeypatch.context() as patch:
         patch.setattr("gigachat_sdk.bulk._journal.os.write", full)
         result = run("bulk", str(source), str(output))
-    assert (result.exit_code, result.output) == (1, f"error: {output}: No space left on device\n")
+    how_far = "stopped with 0 finished; mend it, and run it again to go on"
+    assert (result.exit_code, result.output) == (1, f"{how_far}\nerror: {output}: No space left on device\n")
     assert output.read_bytes() == b""
