@@ -13,8 +13,9 @@ from ._request import OPTION_NAMES, Call, model_of, take_options, validated
 from ._retry import CallKind
 from ._token import basic_credentials
 from .errors import InvalidRequestTypeError
+from .types._narrow import is_mapping
 from .types.chat_params import ChatCompletionCreateParams
-from .types.chat_request import ChatCompletionRequest
+from .types.chat_request import ChatCompletionRequest, plain
 
 _CHAT_NAMES = frozenset(ChatCompletionCreateParams.__annotations__)
 
@@ -61,8 +62,8 @@ def check_stream(stream: object) -> None:
 
 def _names_a_thread(fields: Mapping[str, Any]) -> bool:
     """A stored dialogue brings its own model; naming another beside it is refused by the service."""
-    storage = fields.get("storage")
-    return isinstance(storage, Mapping) and ("thread_id" in storage or "assistant_id" in storage)
+    storage = plain(fields.get("storage"))
+    return is_mapping(storage) and any(storage.get(name) is not None for name in ("thread_id", "assistant_id"))
 
 
 def oauth_call(key: pydantic.SecretStr, scope: str, auth_url: str) -> Call:

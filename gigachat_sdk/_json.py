@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from .errors import InvalidRequestError, InvalidRequestTypeError
 from .types._narrow import is_iterable, is_mapping, is_sequence
+from .types._written import as_written
 
 
 def json_bytes(payload: Mapping[str, Any] | Sequence[Any], extra: Mapping[str, Any] | None = None) -> bytes:
@@ -60,8 +61,8 @@ def _jsonable(value: object) -> object:
 
 def _dumped(model: pydantic.BaseModel) -> Any:
     """Write a model as pydantic writes it in JSON, dates and all, but let no number become null."""
-    written = model.model_dump(exclude_unset=True, by_alias=True, mode="json")
-    if _hides_nan(model.model_dump(exclude_unset=True, by_alias=True), written):
+    written = as_written(model, "json")
+    if _hides_nan(as_written(model), written):
         raise ValueError("it holds a number that JSON cannot hold")
     return written
 
@@ -95,7 +96,7 @@ def _find_trouble(value: Any, path: str, depth: int, *, is_model: bool = False) 
         return re.split(r"[.\[]", path)[0], "it is nested too deeply, or holds itself"
     if isinstance(value, pydantic.BaseModel):
         try:
-            value, is_model = value.model_dump(exclude_unset=True, by_alias=True), True
+            value, is_model = as_written(value), True
         except (ValueError, TypeError, RecursionError) as error:
             return path, _first_line(error)
     items: list[tuple[str, Any]]

@@ -27,8 +27,11 @@ RequestT = TypeVar("RequestT", bound=RequestModel)
 USER_AGENT = f"gigachat-sdk/{__version__} python/{platform.python_version()} {sys.platform}"
 OPTION_NAMES = frozenset(RequestOptions.__annotations__)
 BODYLESS_NAMES = OPTION_NAMES - {"extra_body"}  # of calls without a JSON body that it could add to
+# None is the same as nothing given, even to a call that takes no such thing; `timeout=None` would mean no limit.
+_NOT_NONE = frozenset({"extra_headers", "extra_query", "extra_body", "max_retries", "retry_statuses", "retry_lost"})
 # Errors that say that a value is of the wrong kind; these are `TypeError`s too.
-_KIND_ERRORS = ("missing", "sequence_str")
+_KIND_ERRORS = ("missing", "sequence_str", "is_instance_of")
+_LISTS_OF_DICTS = (".few_shot_examples", ".logprobs")
 
 
 Base = Literal["v1", "v2"]
@@ -102,31 +105,38 @@ _HABITS = {
     "files": "file",
 }
 _ADVICE = {
-    "extra_body": "it sends no JSON body that fields could be added to",
+    "extra_body": "it sends no JSON body that fields could be added to; parameters of the address go into "
+    "extra_query={...}",
     "stop": "the service has no such setting",
     "seed": "the service has no such setting",
     "logit_bias": "the service has no such setting",
     "max_concurrency": "it is a setting of the client",
     "limiter": "it is a setting of the client",
 }
+_WHOLE = "its answer comes as a whole"
+_STREAM_ADVICE = {
+    "stream": "it streams by itself",
+    "parse": f"{_WHOLE}; stream(...) gives one piece by piece",
+    "post": f"{_WHOLE}; stream_cls=... gives one piece by piece",
+}
 
 
 def take_options(params: Mapping[str, Any], known: Iterable[str], method: str) -> RequestOptions:
-    """Refuse unknown keywords with a did-you-mean, check the options among them, and return those."""
-    unknown = params.keys() - known
+    """Refuse unknown keywords with a did-you-mean, check the options among them, and return those that are given."""
+    none = {name for name in _NOT_NONE & params.keys() if params[name] is None}
+    unknown = params.keys() - known - none
     if unknown:
         name = min(unknown)
         if name in _ADVICE:
             raise TypeError(f"{method}() takes no {name}: {_ADVICE[name]}")
         if name == "stream":
-            raise TypeError(
-                f"{method}() takes no stream: it " + ("streams by itself" if method == name else "does not")
-            )
+            raise TypeError(f"{method}() takes no stream: {_STREAM_ADVICE.get(method, _WHOLE)}")
         habit = _HABITS.get(name, "")
         close = [habit] if habit in known else get_close_matches(name, known, n=1)
-        advice = f"; did you mean {close[0]!r}?" if close else "; what the SDK does not know goes into extra_body={...}"
+        place = "extra_body" if "extra_body" in known else "extra_query"
+        advice = f"; did you mean {close[0]!r}?" if close else f"; what the SDK does not know goes into {place}={{...}}"
         raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{advice}")
-    options = cast("RequestOptions", Hidden({name: params[name] for name in OPTION_NAMES & params.keys()}))
+    options = cast("RequestOptions", Hidden({name: params[name] for name in (OPTION_NAMES & params.keys()) - none}))
     if options:
         check_headers("extra_headers", options.get("extra_headers"), InvalidRequestTypeError)
         check_query("extra_query", options.get("extra_query"), InvalidRequestTypeError)
@@ -196,7 +206,7 @@ def json_call(
 
 def model_of(payload: Mapping[str, Any], options: RequestOptions) -> str | None:
     """Return the model that a body names, if it does."""
-    name = options.get("extra_body", {}).get("model", payload.get("model"))
+    name = (options.get("extra_body") or {}).get("model", payload.get("model"))
     return name if isinstance(name, str) else None
 
 
@@ -228,7 +238,7 @@ def _mistake(error: pydantic.ValidationError) -> InvalidRequestError:
     place = field_path(first["loc"])
     kind = first["type"]
     is_kind = kind.endswith("_type") or kind in _KIND_ERRORS
-    text = _in_words(kind, first["msg"])
+    text = _in_words(kind, first["msg"], place)
     if kind.startswith("function_call") or (is_kind and kind != "missing"):
         text += f", got {shown(first['input'])}"
     more = f" (and {len(details) - 1} more)" if len(details) > 1 and details[1]["loc"][:2] != first["loc"][:2] else ""
@@ -236,12 +246,14 @@ def _mistake(error: pydantic.ValidationError) -> InvalidRequestError:
     return chosen(f"{place}: {text}{more}", param=place)
 
 
-def _in_words(kind: str, message: str) -> str:
+def _in_words(kind: str, message: str, place: str) -> str:
+    items = "dicts" if place.endswith(_LISTS_OF_DICTS) else "strings"
     known = {
         "too_short": "expected at least one item, got none",
         "missing": "it is missing",
         "list_type": "expected a list",
-        "sequence_str": "expected a list of strings",
+        "sequence_str": f"expected a list of {items}",
+        "is_instance_of": f"expected a list of {items}",
         "string_too_short": "the value is empty",
         "finite_number": "expected a finite number, got NaN or infinity",
     }

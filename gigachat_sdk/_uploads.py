@@ -90,8 +90,9 @@ class Upload:
         content, name, mime = self._parts(file)
         self._content = self._checked(content)
         self._is_str = isinstance(content, str)
-        self.name: str = self._name_of(content) if name is None else name
-        if needs_name and not self.name:
+        self.name: str = self._name_of(self._content) if name is None else name
+        is_path_alone = name is None and isinstance(self._content, str)  # with no name it can't be opened either
+        if needs_name and not self.name and not is_path_alone:
             what = "bytes" if is_buffer(content) else f"this {type(content).__name__}"
             raise InvalidRequestError(_NAMELESS.format(argument=argument, what=what), param=argument)
         self.mime: str = mime or mime_type(self.name)
@@ -139,7 +140,9 @@ class Upload:
         raise InvalidRequestTypeError(f"{self._argument}: {text}", param=self._argument)
 
     def _name_of(self, content: Any) -> str:
-        given: Any = content if isinstance(content, str) or is_path(content) else _said_name(content)
+        if isinstance(content, str):
+            return PurePath(content).name
+        given: Any = _said_name(content)
         name = PurePath(os.fsdecode(given)).name if isinstance(given, str | bytes) or is_path(given) else ""
         return "" if name.startswith("<") else name  # <stdin>
 

@@ -1,4 +1,7 @@
-"""`_json.py`: models in bodies are written as pydantic writes them in JSON, or told by the place that cannot be."""
+"""`_json.py`: models in bodies are written in JSON, defaults and all, or told by the place that cannot be.
+
+Which fields of a model are written is in `test_types_written.py`.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,13 @@ RING.day = RING
     [
         (date(2024, 1, 2), '"2024-01-02"'),
         ([None, (1.5, {"b"})], '[null,[1.5,["b"]]]'),
-        (Weather(day={"a": None}), '{"day":{"a":null}}'),
+        (Weather(day={"a": None}), '{"city":"Москва","day":{"a":null}}'),
     ],
 )
 def test_a_model_is_written_as_pydantic_writes_it(day: Any, text: str) -> None:
-    assert json_bytes({"a": Weather(day=day)}).decode() == f'{{"a":{{"day":{text}}}}}'
-    assert json_bytes(model_document(Weather(day=day), "body")).decode() == f'{{"day":{text}}}'
+    written = f'{{"city":"Москва","day":{text}}}'
+    assert json_bytes({"a": Weather(day=day)}).decode() == f'{{"a":{written}}}'
+    assert json_bytes(model_document(Weather(day=day), "body")).decode() == written
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,15 @@ from gigachat_sdk._headers import (
     query_string,
 )
 from gigachat_sdk._json import json_bytes
-from gigachat_sdk._request import OPTION_NAMES, USER_AGENT, Call, field_path, quoted, shown, take_options
+from gigachat_sdk._request import (
+    OPTION_NAMES,
+    USER_AGENT,
+    Call,
+    field_path,
+    quoted,
+    shown,
+    take_options,
+)
 from gigachat_sdk._retry import CallKind
 from gigachat_sdk.errors import ConfigurationTypeError, InvalidRequestTypeError
 
@@ -272,12 +280,17 @@ def test_an_unknown_keyword_is_a_type_error_with_a_hint(name: str, advice: str) 
 
 
 def test_options_are_told_from_fields_and_checked() -> None:
-    options = {"timeout": 5, "extra_headers": {"X-A": "1"}, "extra_query": None, "max_retries": 0}
+    options = {"timeout": None, "extra_headers": {"X-A": "1"}, "extra_query": {"a": 1}, "max_retries": 0}
     assert take_options(options, OPTION_NAMES, "list") == options
     assert take_options({}, OPTION_NAMES, "list") == {}
     for bad in ({"extra_headers": 5}, {"extra_query": 5}):
         with pytest.raises(InvalidRequestTypeError):
             take_options(bad, OPTION_NAMES, "list")
+
+
+class Stored(BaseModel):
+    is_stateful: bool = True
+    thread_id: str | None = None
 
 
 def chat(stream: Any = None, **params: Any) -> tuple[Call, dict[str, Any]]:
@@ -319,6 +332,9 @@ def test_what_is_neither_true_nor_false_is_a_type_error(stream: Any) -> None:
         ({"storage": {"is_stateful": True}}, "default"),
         ({"storage": {"is_stateful": True, "thread_id": "t"}}, None),
         ({"storage": {"is_stateful": True, "assistant_id": "a"}}, None),
+        ({"storage": {"is_stateful": True, "thread_id": None, "assistant_id": None}}, "default"),
+        ({"storage": Stored()}, "default"),
+        ({"storage": Stored(thread_id="t")}, None),
     ],
 )
 def test_which_model_is_named(params: dict[str, Any], model: str | None) -> None:

@@ -138,6 +138,22 @@ BAD: list[tuple[str, dict[str, Any], str, bool, str]] = [
         "without a wrapper: {'name': ..., 'parameters': ...}",
     ),
     ("a switch", given(tools=[{"web_search": True}]), "tools[0].web_search", KIND, "got True"),
+    ("indexes", given(tools=[{"web_search": {"indexes": 5}}]), "tools[0].web_search.indexes", KIND, "strings, got 5"),
+    (
+        "names of functions",
+        given(tool_config={"mode": "any", "functions_names_any": 5}),
+        "tool_config.functions_names_any",
+        KIND,
+        "expected a list of strings, got 5",
+    ),
+    ("flags 5", given(flags=5), "flags", KIND, "expected a list of strings, got 5"),
+    (
+        "probabilities",
+        message("user", [{"text": "a", "logprobs": "x"}]),
+        PLACE + "[0].logprobs",
+        KIND,
+        "expected a list of dicts, got 'x'",
+    ),
     ("flags", given(tools=[{"web_search": {"flags": "a"}}]), "tools[0].web_search.flags", KIND, "list of strings"),
     (
         "a function without a name",
@@ -211,3 +227,30 @@ def test_mistakes_are_told_in_one_line_that_names_the_place(
     assert isinstance(error, TypeError) is is_kind
     assert (error.__cause__, error.__context__) == (None, None)
     assert "pydantic" not in repr(error)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [
+        (given(tools=[{"web_search": {"indexes": None, "type": None}}]), given(tools=[{"web_search": {}}])),
+        (
+            given(tools=[{"functions": {"specifications": [{"name": "f", "description": None}], "new": None}}]),
+            given(tools=[{"functions": {"specifications": [{"name": "f"}]}}]),
+        ),
+        (
+            given(tool_config={"mode": "auto", "functions_names_any": None}),
+            given(tool_config={"mode": "auto"}),
+        ),
+        (
+            given(filter_config={"request_content": {"neuro": None}, "response_content": None}),
+            given(filter_config={"request_content": {}}),
+        ),
+        (
+            given(filter_config={"response_content": {"blacklist": None}}),
+            given(filter_config={"response_content": {}}),
+        ),
+        (given(tools=[{"code_interpreter": {"a": None}}]), given(tools=[{"code_interpreter": {"a": None}}])),
+    ],
+)
+def test_a_none_is_not_given(fields: dict[str, Any], sent: dict[str, Any]) -> None:
+    assert payload(fields) == payload(sent)

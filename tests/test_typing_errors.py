@@ -52,6 +52,7 @@ WRONG = {
     "a mistyped option of the model": 'client.v2.chat.completions.create(messages=[], model_options={"tempo": 1})',
     "a text as a result": 'client.v2.chat.completions.create(messages=[{"role": "tool", "content": [{"text": "x"}]}])',
     "a form that is no type": 'client.chat.completions.parse(messages=[], response_format={"type": "text"})',
+    "a number to parse": "client.v2.chat.completions.parse(messages=[], response_format=5)",
     "no type to parse": "client.v2.chat.completions.parse(messages=[])",
     "a value that may be missing": "client.v2.chat.completions.parse(messages=[], response_format=str).parsed.upper()",
     "questions as text": 'bulk.map(client, ["Раз", "Два"])',
@@ -64,6 +65,9 @@ RIGHT = {
     "a usual call": 'create(messages=[{"role": "user", "content": "x"}], temperature=1, extra_body={"modle": "x"})',
     "a new model": 'create(messages=[], model="GigaChat-of-tomorrow")',
     "a new tool": 'client.v2.chat.completions.create(messages=[], tools=["tool_of_tomorrow"])',
+    "options that are not given": "create(messages=[], extra_body=None, extra_headers=None, max_retries=None)",
+    "a union to parse": "client.chat.completions.parse(messages=[], response_format=int | None)",
+    "a document": 'client.get("/x", cast_to=dict)["a"].upper()',
     "usual bulk work": "bulk.map(client, ({'messages': [], 'temperature': number} for number in range(3)))",
     "a usual client": 'Client(credentials="x", scope="s")',
 }

@@ -36,6 +36,7 @@ def path(tmp_path: Path) -> Path:
         (lambda: io.BytesIO(b"x"), "this BytesIO"),
         (lambda: (None, b"x"), "bytes"),
         (lambda: ("", b"x"), "bytes"),
+        (lambda: ("", "report.pdf"), "this str"),
     ],
 )
 def test_what_has_no_name_is_refused_with_the_way_to_give_one(make: Any, what: str) -> None:
@@ -129,6 +130,21 @@ def test_a_missing_file_stays_an_os_error(path: Path, monkeypatch: pytest.Monkey
         assert (type(error), error.errno, error.filename) == (FileNotFoundError, errno.ENOENT, name)
         assert error.strerror == "file: No such file or directory (a str is a path; give content as bytes)"
     assert error.__cause__ is None
+
+
+@pytest.mark.parametrize("given", ["", Path(), "/", Path("/"), "tests/.."])
+def test_a_path_that_names_no_file_is_told_when_it_is_opened(given: Any) -> None:
+    kind = FileNotFoundError if given == "" else IsADirectoryError
+    with pytest.raises(kind) as caught:
+        Upload(given).open()
+    error = caught.value
+    assert error.filename == os.fsdecode(given)
+    words = "No such file or directory (a str is a path; give content as bytes)"
+    assert error.strerror == f"file: {words if given == '' else 'Is a directory'}"
+
+
+def test_a_path_is_called_what_it_is_called() -> None:
+    assert Upload("reports/<1>.txt").name == "<1>.txt"
 
 
 def test_the_advice_about_strings_is_for_strings(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
-from typing_extensions import Unpack
+from typing_extensions import TypeVar, Unpack
 
 from .._cast import NothingAccumulator, any_call, check_cast, chunk_type
 from .._headers import Hidden
@@ -14,6 +14,7 @@ from .session import AsyncSession
 from .streaming import AsyncStream, async_open_stream
 
 T = TypeVar("T")
+ValueT = TypeVar("ValueT", default=Any)  # of a bare `dict` or `list`
 ChunkT = TypeVar("ChunkT", bound=ResponseModel)
 
 
@@ -22,7 +23,20 @@ class AsyncUnknownCalls:
 
     _session: AsyncSession
 
-    async def get(self, path: str, *, cast_to: type[T], **options: Unpack[RequestOptions]) -> T:
+    @overload
+    async def get(
+        self, path: str, *, cast_to: type[dict[str, ValueT]], **options: Unpack[RequestOptions]
+    ) -> dict[str, ValueT]: ...
+
+    @overload
+    async def get(
+        self, path: str, *, cast_to: type[list[ValueT]], **options: Unpack[RequestOptions]
+    ) -> list[ValueT]: ...
+
+    @overload
+    async def get(self, path: str, *, cast_to: type[T], **options: Unpack[RequestOptions]) -> T: ...
+
+    async def get(self, path: str, *, cast_to: Any, **options: Unpack[RequestOptions]) -> Any:
         """Send a GET to a path that the SDK has no method for.
 
         The token, the retries and the errors are those of every call.
@@ -46,6 +60,16 @@ class AsyncUnknownCalls:
         del options  # headers among them may hold secrets, and a traceback with locals would show them
         check_cast(cast_to)
         return await self._session.request_as(any_call("GET", path, given), cast_to)
+
+    @overload
+    async def post(
+        self, path: str, *, cast_to: type[dict[str, ValueT]], body: object = None, **options: Unpack[RequestOptions]
+    ) -> dict[str, ValueT]: ...
+
+    @overload
+    async def post(
+        self, path: str, *, cast_to: type[list[ValueT]], body: object = None, **options: Unpack[RequestOptions]
+    ) -> list[ValueT]: ...
 
     @overload
     async def post(
@@ -104,7 +128,20 @@ class AsyncUnknownCalls:
         check_cast(cast_to)
         return await self._session.request_as(any_call("POST", path, given, body=body), cast_to)
 
-    async def delete(self, path: str, *, cast_to: type[T], **options: Unpack[RequestOptions]) -> T:
+    @overload
+    async def delete(
+        self, path: str, *, cast_to: type[dict[str, ValueT]], **options: Unpack[RequestOptions]
+    ) -> dict[str, ValueT]: ...
+
+    @overload
+    async def delete(
+        self, path: str, *, cast_to: type[list[ValueT]], **options: Unpack[RequestOptions]
+    ) -> list[ValueT]: ...
+
+    @overload
+    async def delete(self, path: str, *, cast_to: type[T], **options: Unpack[RequestOptions]) -> T: ...
+
+    async def delete(self, path: str, *, cast_to: Any, **options: Unpack[RequestOptions]) -> Any:
         """Send a DELETE to a path that the SDK has no method for.
 
         Args:

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
-from typing_extensions import Unpack
+from typing_extensions import TypeVar, Unpack
 
 from .._cast import NothingAccumulator, any_call, check_cast, chunk_type
 from .._headers import Hidden
@@ -15,6 +15,7 @@ from .session import Session
 from .streaming import Stream, open_stream
 
 T = TypeVar("T")
+ValueT = TypeVar("ValueT", default=Any)  # of a bare `dict` or `list`
 ChunkT = TypeVar("ChunkT", bound=ResponseModel)
 
 
@@ -23,7 +24,18 @@ class UnknownCalls:
 
     _session: Session
 
-    def get(self, path: str, *, cast_to: type[T], **options: Unpack[RequestOptions]) -> T:
+    @overload
+    def get(
+        self, path: str, *, cast_to: type[dict[str, ValueT]], **options: Unpack[RequestOptions]
+    ) -> dict[str, ValueT]: ...
+
+    @overload
+    def get(self, path: str, *, cast_to: type[list[ValueT]], **options: Unpack[RequestOptions]) -> list[ValueT]: ...
+
+    @overload
+    def get(self, path: str, *, cast_to: type[T], **options: Unpack[RequestOptions]) -> T: ...
+
+    def get(self, path: str, *, cast_to: Any, **options: Unpack[RequestOptions]) -> Any:
         """Send a GET to a path that the SDK has no method for.
 
         The token, the retries and the errors are those of every call.
@@ -47,6 +59,16 @@ class UnknownCalls:
         del options  # headers among them may hold secrets, and a traceback with locals would show them
         check_cast(cast_to)
         return self._session.request_as(any_call("GET", path, given), cast_to)
+
+    @overload
+    def post(
+        self, path: str, *, cast_to: type[dict[str, ValueT]], body: object = None, **options: Unpack[RequestOptions]
+    ) -> dict[str, ValueT]: ...
+
+    @overload
+    def post(
+        self, path: str, *, cast_to: type[list[ValueT]], body: object = None, **options: Unpack[RequestOptions]
+    ) -> list[ValueT]: ...
 
     @overload
     def post(self, path: str, *, cast_to: type[T], body: object = None, **options: Unpack[RequestOptions]) -> T: ...
@@ -103,7 +125,18 @@ class UnknownCalls:
         check_cast(cast_to)
         return self._session.request_as(any_call("POST", path, given, body=body), cast_to)
 
-    def delete(self, path: str, *, cast_to: type[T], **options: Unpack[RequestOptions]) -> T:
+    @overload
+    def delete(
+        self, path: str, *, cast_to: type[dict[str, ValueT]], **options: Unpack[RequestOptions]
+    ) -> dict[str, ValueT]: ...
+
+    @overload
+    def delete(self, path: str, *, cast_to: type[list[ValueT]], **options: Unpack[RequestOptions]) -> list[ValueT]: ...
+
+    @overload
+    def delete(self, path: str, *, cast_to: type[T], **options: Unpack[RequestOptions]) -> T: ...
+
+    def delete(self, path: str, *, cast_to: Any, **options: Unpack[RequestOptions]) -> Any:
         """Send a DELETE to a path that the SDK has no method for.
 
         Args:

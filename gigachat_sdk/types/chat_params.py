@@ -9,11 +9,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
+import pydantic
 from pydantic import BeforeValidator, ConfigDict, PlainValidator, with_config
 from pydantic_core import PydanticCustomError
 from typing_extensions import Required, TypedDict
 
 from ._narrow import is_mapping, is_sequence
+from ._written import as_written
 from .chat_completion import ChatCompletionMessage, FunctionCall
 from .functions import FunctionDefinition
 from .models import KnownModel
@@ -55,8 +57,8 @@ def _text_or_empty(value: object) -> object:
 
 def _plain(value: object) -> object:
     """Make a dict of a call; a None in it, as `model_dump()` leaves one, is not sent; arguments may be missing."""
-    if isinstance(value, FunctionCall):
-        value = value.to_dict()
+    if isinstance(value, pydantic.BaseModel):
+        value = as_written(value)
     if not is_mapping(value):
         return value
     return {"arguments": {}, **{name: item for name, item in value.items() if item is not None}}
@@ -102,7 +104,7 @@ class UserMessageParam(TypedDict, total=False):
 
     role: Required[Literal["user"]]
     content: Required[str]
-    attachments: Sequence[str]
+    attachments: Sequence[str] | None
     """Ids of uploaded files."""
 
 
@@ -126,7 +128,7 @@ class FunctionMessageParam(TypedDict, total=False):
     role: Required[Literal["function"]]
     content: Required[Annotated[str | Mapping[str, Any], PlainValidator(json_text)]]
     """A dict, which is sent as JSON text, or JSON text itself."""
-    name: str
+    name: str | None
     """The function's name."""
 
 

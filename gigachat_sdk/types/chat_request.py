@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from ._base import BasePage, RequestModel
 from ._narrow import is_dict, is_iterable, is_mapping, is_sequence
+from ._written import as_written
 from .chat_params import (
     AssistantMessageParam,
     FunctionCallChoiceParam,
@@ -47,17 +48,28 @@ def _is_one(value: object) -> bool:
 def plain(value: object) -> object:
     """Turn models and other mappings into dicts; what the caller holds is never changed."""
     if isinstance(value, pydantic.BaseModel):
-        document = value.model_dump(exclude_unset=True, by_alias=True)
-        if "role" in type(value).model_fields:
+        document: Any = as_written(value)
+        if is_dict(document) and "role" in type(value).model_fields:
             document.setdefault("role", getattr(value, "role", None))
         return document
     return dict(value) if is_mapping(value) and not isinstance(value, dict) else value
 
 
+def without_none(value: object) -> object:
+    """Make a dict of a model or a mapping, without what is None in it; anything else stays as it is.
+
+    What stands deeper is left alone: a None in arguments or in a JSON Schema is the user's own.
+    """
+    value = plain(value)
+    return {name: item for name, item in value.items() if item is not None} if is_dict(value) else value
+
+
 def _message(value: object) -> object:
     """Make a dict of a message, and refuse a role that the service does not take."""
     value = plain(value)
-    if not is_dict(value):
+    if is_dict(value):  # a text that is None is a mistake of some roles, and empty for others
+        value = {name: item for name, item in value.items() if item is not None or name == "content"}
+    else:
         raise PydanticCustomError(
             "message_type", "expected {form} or a message of an answer", {"form": "{'role': 'user', 'content': ...}"}
         )
@@ -97,7 +109,7 @@ _Message: TypeAlias = Annotated[
 
 
 def _function_call(value: object) -> object:
-    value = plain(value)
+    value = without_none(value)
     if is_dict(value) and "name" in value:
         return value
     if value is None or (isinstance(value, str) and value in ("auto", "none")):
@@ -123,7 +135,7 @@ _PARSE_ADVICE = "; a class goes into parse(response_format=...)"
 
 
 def _response_format(value: object) -> object:
-    value = plain(value)
+    value = without_none(value)
     if value is None:
         return value
     if not is_dict(value) or not isinstance(value.get("type"), str):
@@ -162,15 +174,13 @@ ResponseFormat: TypeAlias = Annotated[
 
 
 def function_dict(value: object) -> object:
-    """Make a dict of a function; what an answer left empty is not sent."""
-    document = plain(value)
+    """Make a dict of a function, without what is None in it; a None in a schema stays."""
+    document = without_none(value)
     if is_dict(document) and "function" in document and "name" not in document:
         advice = "{'name': ..., 'parameters': ...}"
         raise PydanticCustomError(
             "function_wrapper", "a function stands here without a wrapper: {form}", {"form": advice}
         )
-    if isinstance(value, pydantic.BaseModel) and is_dict(document):
-        return {name: item for name, item in document.items() if item is not None}
     return document
 
 
@@ -205,10 +215,10 @@ class ChatCompletionRequest(RequestModel):
     response_format: ResponseFormat = None
     reasoning_effort: str | None = None
     reasoning_max_tokens: int | None = None
-    storage: Annotated[StorageParam | None, BeforeValidator(plain)] = None
+    storage: Annotated[StorageParam | None, BeforeValidator(without_none)] = None
     flags: Sequence[str] | None = None
     n: int | None = None
-    function_ranker: Annotated[FunctionRankerParam | None, BeforeValidator(plain)] = None
+    function_ranker: Annotated[FunctionRankerParam | None, BeforeValidator(without_none)] = None
     additional_data: Mapping[str, Any] | None = None
     assistant_id: str | None = None
     stream: bool | None = None

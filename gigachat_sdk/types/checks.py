@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from ._base import BaseModel, RequestModel, ResponseModel
 from ._request_fields import NamedFunctions, Text
-from .chat_request import Messages, plain
+from .chat_request import Messages, without_none
 
 KnownAICheckModel: TypeAlias = Literal["GigaCheckClassification", "GigaCheckDetection"]
 """Models of the check known when this version was made. Every place that takes one takes any other `str` too."""
@@ -57,7 +57,7 @@ class FilterCheckRequest(RequestModel):
 
     messages: Messages
     model: Text
-    settings: Annotated[FilterSettingsParam | None, BeforeValidator(plain)] = None
+    settings: Annotated[FilterSettingsParam | None, BeforeValidator(without_none)] = None
     functions: NamedFunctions = None
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
+import httpx
 from typing_extensions import TypedDict
 
 from .http import RetryInfo
 
-if TYPE_CHECKING:
-    import httpx
-
-TimeoutTypes: TypeAlias = Union[float, "httpx.Timeout", None]
+TimeoutTypes: TypeAlias = float | httpx.Timeout | None
 QueryScalar: TypeAlias = str | int | float | bool | None
 QueryValue: TypeAlias = QueryScalar | Sequence[QueryScalar]
 
@@ -35,25 +33,28 @@ class ContextOptions(TypedDict, total=False):
 
 
 class RequestOptions(ContextOptions, total=False):
-    """Keywords of a single call; each wins over the client's setting of the same name."""
+    """Keywords of a single call; each wins over the client's setting of the same name.
+
+    None leaves that setting as it is, but for `timeout` and `deadline`, where it stands for no limit.
+    """
 
     request_id: str | None
     """`X-Request-ID`: an id of yours for this request; the service makes one otherwise."""
 
-    extra_headers: Mapping[str, str | None]
+    extra_headers: Mapping[str, str | None] | None
     """Header fields to send as well; they win over the SDK's own, and None takes a field away."""
-    extra_query: Mapping[str, QueryValue]
+    extra_query: Mapping[str, QueryValue] | None
     """Query parameters to send as well."""
-    extra_body: Mapping[str, Any]
+    extra_body: Mapping[str, Any] | None
     """Fields to put into the JSON body as they are: the way to send what this SDK does not know."""
     timeout: TimeoutTypes
     """Seconds for each phase (connect, send, wait between reads, wait for a connection), an `httpx.Timeout`, or None
     for no limit."""
-    max_retries: int
+    max_retries: int | None
     """How often a failed request is sent again; 0 for never."""
-    retry_statuses: Collection[int]
+    retry_statuses: Collection[int] | None
     """HTTP statuses after which a request is sent again."""
-    retry_lost: bool
+    retry_lost: bool | None
     """Whether a request is sent again when its answer was lost on the way; it may be billed twice."""
     deadline: float | None
     """Seconds for the whole call, everything included: token, waits, retries, the body or the stream to its end. When

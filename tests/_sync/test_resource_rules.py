@@ -123,6 +123,22 @@ def test_the_options_of_a_call_are_sent(client: Client, emulator: Emulator, meth
 
 
 @every_method
+def test_an_option_that_is_none_is_not_given(client: Client, emulator: Emulator, method: Method) -> None:
+    """Of a call that has no body, too: whoever wraps a method may pass on what it was not given."""
+    verb, _, path = method.path.partition(" ")
+    emulator.reply(f"/v1/{path}", Reply.error(404, "no"), method=verb, times=2)
+    with pytest.raises(NotFoundError):
+        method.ask(client)
+    none = dict.fromkeys(
+        ("extra_headers", "extra_query", "extra_body", "max_retries", "retry_statuses", "retry_lost"), None
+    )
+    with pytest.raises(NotFoundError):
+        method.ask(client, **none)
+    usual, given = emulator.requests_to(f"/v1/{path}")
+    assert (given.method, given.query, given.body) == (usual.method, usual.query, usual.body)
+
+
+@every_method
 @pytest.mark.parametrize(
     ("options", "kind"),
     [

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import httpx
-from pydantic import SecretStr
-from typing_extensions import assert_type
+from pydantic import BaseModel, SecretStr
+from typing_extensions import TypedDict, assert_type
 
 from gigachat_sdk import (
     AccessToken,
@@ -16,8 +17,10 @@ from gigachat_sdk import (
     AsyncClient,
     AsyncOAuthTokenManager,
     AsyncStaticTokenManager,
+    AsyncStream,
     AsyncTokenManager,
     CallableTokenManager,
+    ChatCompletionChunk,
     Client,
     ClientOptions,
     MemoryTokenStore,
@@ -26,6 +29,7 @@ from gigachat_sdk import (
     OAuthTokenManager,
     PasswordTokenManager,
     StaticTokenManager,
+    Stream,
     TokenManager,
     TokenStore,
 )
@@ -74,6 +78,39 @@ def subclasses(client: MyClient) -> None:
     assert_type(client.with_options(model="x"), MyClient)
     with client as entered:
         assert_type(entered, MyClient)
+
+
+class Counted(BaseModel):
+    tokens: int
+
+
+class Row(TypedDict):
+    tokens: int
+
+
+def unknown_endpoints(client: Client, path: str, kind: type[Counted], counted: Counted) -> None:
+    assert_type(client.get(path, cast_to=dict), dict[str, Any])
+    assert_type(client.get(path, cast_to=dict[str, int]), dict[str, int])
+    assert_type(client.get(path, cast_to=list), list[Any])
+    assert_type(client.get(path, cast_to=list[Counted]), list[Counted])
+    assert_type(client.get(path, cast_to=kind), Counted)
+    assert_type(client.get(path, cast_to=Row), Row)
+    assert_type(client.get(path, cast_to=bytes), bytes)
+    assert_type(client.get(path, cast_to=dict[int, str], extra_headers=None), dict[int, str])
+    assert_type(client.post(path, cast_to=dict, body=counted), dict[str, Any])
+    assert_type(client.post(path, cast_to=list, body={"a": [counted]}), list[Any])
+    assert_type(client.post(path, cast_to=Counted), Counted)
+    assert_type(client.post(path, stream_cls=Stream[ChatCompletionChunk]), Stream[ChatCompletionChunk])
+    assert_type(client.delete(path, cast_to=dict), dict[str, Any])
+    assert_type(client.delete(path, cast_to=list), list[Any])
+    assert_type(client.delete(path, cast_to=str), str)
+
+
+async def unknown_endpoints_of_an_async_client(client: AsyncClient, path: str) -> None:
+    assert_type(await client.get(path, cast_to=dict), dict[str, Any])
+    assert_type(await client.post(path, cast_to=dict, max_retries=None, extra_query=None), dict[str, Any])
+    assert_type(await client.post(path, stream_cls=AsyncStream[ChatCompletionChunk]), AsyncStream[ChatCompletionChunk])
+    assert_type(await client.delete(path, cast_to=Counted), Counted)
 
 
 def models(client: Client) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 from typing_extensions import assert_type
@@ -97,6 +97,20 @@ def helpers(client: Client) -> None:
     with client.v2.chat.completions.stream(messages=[]) as newer:
         assert_type(newer.snapshot, v2.ChatCompletion | None)
         assert_type(newer.get_final_completion(), v2.ChatCompletion)
+
+
+def parsed_unions(client: Client) -> None:
+    completion = client.chat.completions.parse(messages=[], response_format=City | str)
+    assert_type(completion.choices[0].message.parsed, City | str | None)
+    newer = client.v2.chat.completions.parse(messages=[], response_format=Literal["да", "нет"])
+    assert_type(newer.parsed, Literal["да", "нет"] | None)
+
+
+async def parsed_unions_of_an_async_client(client: AsyncClient) -> None:
+    completion = await client.chat.completions.parse(messages=[], response_format=list[City] | None)
+    assert_type(completion.choices[0].message.parsed, list[City] | None)
+    newer = await client.v2.chat.completions.parse(messages=[], response_format=int | None)
+    assert_type(newer.parsed, int | None)
 
 
 def parsed_answers(client: Client) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from typing_extensions import Unpack
 
@@ -10,7 +10,7 @@ from ..._accumulate import ChatCompletionAccumulator
 from ..._calls import chat_completion_call
 from ..._headers import Hidden
 from ..._parse import PARSED, parsed
-from ..._schema import structure_of
+from ..._schema import Structure, structure_of
 from ...errors import GigaChatError
 from ...types import ChatCompletion, ChatCompletionChunk
 from ...types.chat_params import ChatCompletionCreateParams, ChatCompletionParseParams
@@ -18,6 +18,9 @@ from ...types.chat_parsed import ParsedChatCompletion
 from ..completion_stream import AsyncCompletionStream
 from ..session import AsyncSession
 from ..streaming import AsyncStream, async_open_stream
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm  # newer than the oldest typing_extensions that will do
 
 T = TypeVar("T")
 
@@ -119,9 +122,19 @@ class AsyncCompletions:
         call = chat_completion_call(given, stream=True, default_model=session.config.model, method="stream")
         return AsyncCompletionStream(session, call, ChatCompletionChunk, ChatCompletionAccumulator())
 
+    @overload
     async def parse(
         self, *, response_format: type[T], **params: Unpack[ChatCompletionParseParams]
-    ) -> ParsedChatCompletion[T]:
+    ) -> ParsedChatCompletion[T]: ...
+
+    @overload  # unions and the like, for checkers that know PEP 747
+    async def parse(
+        self, *, response_format: TypeForm[T], **params: Unpack[ChatCompletionParseParams]
+    ) -> ParsedChatCompletion[T]: ...
+
+    async def parse(
+        self, *, response_format: Any, **params: Unpack[ChatCompletionParseParams]
+    ) -> ParsedChatCompletion[Any]:
         """Ask the model for an answer of a type, and return it as that type.
 
         The type's JSON Schema is sent as `response_format`, with references written out and `strict` set. A field
@@ -159,7 +172,7 @@ class AsyncCompletions:
         session = self._session
         given = Hidden(params)
         del params
-        structure = structure_of(response_format)
+        structure: Structure[Any] = structure_of(response_format)
         given["response_format"] = structure.response_format
         call = chat_completion_call(given, stream=False, default_model=session.config.model, method="parse")
         result = parsed(await session.request(call, PARSED), structure)

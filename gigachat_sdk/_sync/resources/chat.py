@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from typing_extensions import Unpack
 
@@ -11,7 +11,7 @@ from ..._accumulate import ChatCompletionAccumulator
 from ..._calls import chat_completion_call
 from ..._headers import Hidden
 from ..._parse import PARSED, parsed
-from ..._schema import structure_of
+from ..._schema import Structure, structure_of
 from ...errors import GigaChatError
 from ...types import ChatCompletion, ChatCompletionChunk
 from ...types.chat_params import ChatCompletionCreateParams, ChatCompletionParseParams
@@ -19,6 +19,9 @@ from ...types.chat_parsed import ParsedChatCompletion
 from ..completion_stream import CompletionStream
 from ..session import Session
 from ..streaming import Stream, open_stream
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm  # newer than the oldest typing_extensions that will do
 
 T = TypeVar("T")
 
@@ -120,9 +123,17 @@ class Completions:
         call = chat_completion_call(given, stream=True, default_model=session.config.model, method="stream")
         return CompletionStream(session, call, ChatCompletionChunk, ChatCompletionAccumulator())
 
+    @overload
     def parse(
         self, *, response_format: type[T], **params: Unpack[ChatCompletionParseParams]
-    ) -> ParsedChatCompletion[T]:
+    ) -> ParsedChatCompletion[T]: ...
+
+    @overload  # unions and the like, for checkers that know PEP 747
+    def parse(
+        self, *, response_format: TypeForm[T], **params: Unpack[ChatCompletionParseParams]
+    ) -> ParsedChatCompletion[T]: ...
+
+    def parse(self, *, response_format: Any, **params: Unpack[ChatCompletionParseParams]) -> ParsedChatCompletion[Any]:
         """Ask the model for an answer of a type, and return it as that type.
 
         The type's JSON Schema is sent as `response_format`, with references written out and `strict` set. A field
@@ -160,7 +171,7 @@ class Completions:
         session = self._session
         given = Hidden(params)
         del params
-        structure = structure_of(response_format)
+        structure: Structure[Any] = structure_of(response_format)
         given["response_format"] = structure.response_format
         call = chat_completion_call(given, stream=False, default_model=session.config.model, method="parse")
         result = parsed(session.request(call, PARSED), structure)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from typing_extensions import Unpack
 
@@ -12,12 +12,15 @@ from ..._calls_v2 import chat_completion_v2_call
 from ..._headers import Hidden
 from ..._parse_v2 import PARSED_V2, parsed_v2
 from ..._response_v2 import EventReader
-from ..._schema import structure_of
+from ..._schema import Structure, structure_of
 from ...errors import GigaChatError
 from ...types.v2 import ChatCompletion, ChatCompletionChunk, ChatCompletionCreateParams, ParsedChatCompletion
 from ..completion_stream import CompletionStream
 from ..session import Session
 from ..streaming import Stream, open_stream
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm  # newer than the oldest typing_extensions that will do
 
 T = TypeVar("T")
 
@@ -144,9 +147,17 @@ class V2Completions:
         call = chat_completion_v2_call(given, stream=True, default_model=session.config.model, method="stream")
         return CompletionStream(session, call, ChatCompletionChunk, ChatCompletionV2Accumulator(), EventReader)
 
+    @overload
     def parse(
         self, *, response_format: type[T], **params: Unpack[ChatCompletionCreateParams]
-    ) -> ParsedChatCompletion[T]:
+    ) -> ParsedChatCompletion[T]: ...
+
+    @overload  # unions and the like, for checkers that know PEP 747
+    def parse(
+        self, *, response_format: TypeForm[T], **params: Unpack[ChatCompletionCreateParams]
+    ) -> ParsedChatCompletion[T]: ...
+
+    def parse(self, *, response_format: Any, **params: Unpack[ChatCompletionCreateParams]) -> ParsedChatCompletion[Any]:
         """Ask the model for an answer of a type, and return it as that type.
 
         The type's JSON Schema is sent as `response_format` of the model options, with references written out and
@@ -184,7 +195,7 @@ class V2Completions:
         session = self._session
         given = Hidden(params)
         del params
-        structure = structure_of(response_format)
+        structure: Structure[Any] = structure_of(response_format)
         call = chat_completion_v2_call(
             given, stream=False, default_model=session.config.model, method="parse", structure=structure
         )

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from .._narrow import is_dict, is_iterable, is_mapping, is_sequence
 from ..chat_params import json_text
-from ..chat_request import listed, plain
+from ..chat_request import listed, without_none
 from .answers import ResponseMessage
 
 SENDABLE_ROLES = ("system", "user", "assistant", "tool", "reasoning")
@@ -19,12 +19,6 @@ _ROLE_HINTS = {
     "model": "use 'assistant'",
 }
 _STATE_IDS = ("tools_state_id", "tool_state_id")
-
-
-def without_none(value: object) -> object:
-    """Make a dict of a model or a mapping, without what is None in it; anything else stays as it is."""
-    value = plain(value)
-    return {name: item for name, item in value.items() if item is not None} if is_dict(value) else value
 
 
 _PARTS = frozenset({"text", "files", "function_call", "function_result", "tool_execution", "inline_data", "logprobs"})

@@ -12,11 +12,11 @@ from pydantic import BeforeValidator, ConfigDict, PlainValidator, with_config
 from typing_extensions import Required, TypedDict
 
 from ..chat_params import FunctionCallInput, FunctionParam, ResponseFormatParam
-from ..chat_request import Functions, ResponseFormat, listed
+from ..chat_request import Functions, ResponseFormat, listed, without_none
 from ..functions import FunctionDefinition
 from ..models import KnownModel
 from ..request_options import RequestOptions
-from ._sendable import content, function_call, function_result, part, tool_content, without_none
+from ._sendable import content, function_call, function_result, part, tool_content
 from .answers import ContentPart, File, ResponseMessage
 
 _PASS_UNKNOWN = ConfigDict(extra="allow", strict=True)
@@ -166,8 +166,8 @@ class WebSearchToolParam(TypedDict, total=False):
 class ToolParam(TypedDict, total=False):
     """A tool that the model may use: a dict with one of these keys, and mostly `{}` as its value."""
 
-    functions: FunctionsToolParam
-    web_search: WebSearchToolParam
+    functions: Annotated[FunctionsToolParam, BeforeValidator(without_none)]
+    web_search: Annotated[WebSearchToolParam, BeforeValidator(without_none)]
     image_generate: Mapping[str, Any]
     model_3d_generate: Mapping[str, Any]
     url_content_extraction: Mapping[str, Any]
@@ -280,8 +280,8 @@ class ResponseFilterParam(TypedDict, total=False):
 class FilterConfigParam(TypedDict, total=False):
     """Which filters work, for accounts that may choose."""
 
-    request_content: RequestFilterParam
-    response_content: ResponseFilterParam
+    request_content: Annotated[RequestFilterParam, BeforeValidator(without_none)]
+    response_content: Annotated[ResponseFilterParam, BeforeValidator(without_none)]
 
 
 @with_config(_PASS_UNKNOWN)

@@ -9,9 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from typing_extensions import Required, TypedDict
 
 from .._base import RequestModel
-from ..chat_request import listed
+from ..chat_request import listed, without_none
 from . import _sendable
-from ._sendable import without_none
 from .params import (
     AssistantMessageParam,
     Content,
