@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FrameType
 from typing import TypeGuard
 
 import httpx
@@ -22,12 +23,19 @@ class Failure(Exception):
 
 # Whose exceptions are turned into ours; httpx speaks for most, but not for all of a broken HTTP/2 connection.
 _NETWORK_PACKAGES = frozenset({"anyio", "h11", "h2", "hpack", "httpcore", "httpx", "hyperframe", "ssl", "trio", "zlib"})
+# Where bytes become an answer: what Python itself raises there, say of a status that is no number, the service caused.
+_PROTOCOL = ("h11", "h2", "hpack", "httpcore._async", "httpcore._sync", "hyperframe")
 
 
 def is_of_the_network(error: BaseException) -> TypeGuard[Exception]:
-    if not isinstance(error, Exception) or isinstance(error, httpx.HTTPStatusError):
+    """Say whether an exception comes from the connection, and not from code of the user's or from a bug of ours."""
+    if not isinstance(error, Exception) or isinstance(error, httpx.HTTPStatusError | MemoryError):
         return False  # a cancellation; and a status is raised by a hook of the user's alone
-    return any(kind.__module__.partition(".")[0] in _NETWORK_PACKAGES for kind in type(error).__mro__)
+    if any(kind.__module__.partition(".")[0] in _NETWORK_PACKAGES for kind in type(error).__mro__):
+        return True
+    # Another package's may come from anywhere: a runner of jobs raises its own wherever a thread happens to be.
+    frames = _frames(error) if type(error).__module__ == "builtins" else []
+    return bool(frames) and _module(frames[-1]).startswith(tuple(f"{name}." for name in _PROTOCOL))
 
 
 def failure_of(error: Exception, request: httpx.Request, route: str) -> Failure:
@@ -42,10 +50,18 @@ def failure_of(error: Exception, request: httpx.Request, route: str) -> Failure:
         return Failure(APIConnectionError(text), Outcome.NOT_REACHED)
     if "illegal header line" in reason:  # its words may show a cookie
         reason = "an illegal header line"
-    # Its words may show a header's value. Over HTTP/2 an answer that is not as long as its head says counts as local.
-    if isinstance(error, httpx.LocalProtocolError) and "InvalidBodyLength" not in reason:
-        text = f"the request to {place} breaks the rules of HTTP; is there a line end or another odd sign in a header?"
-        return Failure(APIConnectionError(text), Outcome.FINAL)
+    if _is_untaken(error):
+        text = f"the HTTP/2 connection to {place} was closed before the request was taken"
+        return Failure(APIConnectionError(text), Outcome.NOT_REACHED)
+    if _breaks_rules(error):
+        # The words of others may show a header's value; those of h11 itself, about the body, do not.
+        hint = f": {reason}" if _is_of(error, "h11") else "; is there a line end or another odd sign in a header?"
+        return Failure(APIConnectionError(f"the request to {place} breaks the rules of HTTP{hint}"), Outcome.FINAL)
+    if isinstance(
+        error, httpx.StreamConsumed
+    ):  # another HTTP/2 connection was needed, or a given client's `auth` asked
+        text = f"the request to {place} had to be sent once more, and its body cannot be read again"
+        return Failure(APIConnectionError(text, sent=True), Outcome.FINAL)
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return Failure(APIConnectionError(f"cannot send to {place}: {reason}"), Outcome.FINAL)
     if isinstance(error, httpx.DecodingError):
@@ -76,8 +92,61 @@ def _timeout_failure(error: httpx.TimeoutException, request: httpx.Request, plac
     return Failure(APITimeoutError(text, sent=True), Outcome.LOST)
 
 
+def _is_untaken(error: BaseException) -> bool:
+    """Say whether a connection over HTTP/2 ended before it took anything of the request."""
+    origin = _h2_error(error)
+    # The connection itself refuses in this module; headers are looked at in others.
+    return origin is not None and _is_sending_head(origin) and _module(_frames(origin)[-1]) == "h2.connection"
+
+
+def _breaks_rules(error: Exception) -> bool:
+    """Say whether a request was refused before it was sent, or sent whole.
+
+    httpcore's `LocalProtocolError` says so of HTTP/1.1 only. Over HTTP/2 it is all that h2 raises, also of what came.
+    """
+    if _is_of(error, "h11"):
+        return type(error).__name__ == "LocalProtocolError"
+    origin = _h2_error(error)
+    return isinstance(error, httpx.LocalProtocolError) and (origin is None or _is_sending_head(origin))
+
+
+def _is_of(error: BaseException, package: str) -> bool:
+    return type(error).__module__.partition(".")[0] == package
+
+
+def _h2_error(error: BaseException) -> BaseException | None:
+    """What h2 raised, of which httpcore's exception and httpx's were made."""
+    seen: BaseException | None = error
+    while seen is not None and not _is_of(seen, "h2"):
+        seen = seen.__cause__ or seen.__context__
+    return seen
+
+
+def _is_sending_head(origin: BaseException) -> bool:
+    """Say whether h2 refused to send the head of a request, which comes first."""
+    return any(
+        frame.f_code.co_name == "send_headers" and _module(frame) == "h2.connection" for frame in _frames(origin)
+    )
+
+
+def _frames(error: BaseException) -> list[FrameType]:
+    """The frames that an exception has passed, the one that raised it last."""
+    frames: list[FrameType] = []
+    trace = error.__traceback__
+    while trace is not None:
+        frames.append(trace.tb_frame)
+        trace = trace.tb_next
+    return frames
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
 def _reason(error: BaseException) -> str:
     """The words of an exception, or of what is behind it: on trio the outer ones have none."""
+    if type(error).__module__ == "builtins":  # its words alone would tell little
+        return f"{type(error).__name__}: {error}"
     seen: BaseException | None = error
     while seen is not None:
         if str(seen):

@@ -114,10 +114,16 @@ class UserHeaders:
         return f"UserHeaders({', '.join(sorted(self._fields))})"
 
 
-def hide_authorization(content: bytes, headers: Mapping[str, str]) -> bytes:
-    """Take our own authorization out of an error body: some proxies show the request that they refuse."""
+def hide_authorization(content: bytes, headers: Mapping[str, str], *, is_cut: bool = False) -> bytes:
+    """Take our own authorization out of an error body: some proxies show the request that they refuse.
+
+    A body that is cut may end in the middle of it.
+    """
     for name, value in headers.items():
         secret = value.rpartition(" ")[2].encode()
         if name.lower() == "authorization" and len(secret) >= 8:  # a shorter one stands in other words by chance
             content = content.replace(secret, HIDDEN.encode())
+            lengths = range(len(secret) - 1, 7, -1) if is_cut else ()
+            end = next((length for length in lengths if content.endswith(secret[:length])), 0)
+            content = content[: len(content) - end] + HIDDEN.encode() if end else content
     return content

@@ -225,12 +225,10 @@ def test_a_client_takes_no_coroutine_function(options: Any, words: str) -> None:
     AsyncClient(access_token="t", **options)
 
 
-@pytest.mark.parametrize("hidden", [lambda info: on_retry(info), on_retry])
-def test_a_call_that_gets_one_says_so_and_leaves_no_coroutine_behind(hidden: Any) -> None:
-    with Emulator() as emulator, emulator.client() as client:
+@pytest.mark.parametrize("of_call", [False, True])
+def test_one_that_is_noticed_only_as_it_runs_leaves_no_coroutine_behind(of_call: bool) -> None:
+    options: Any = {"on_retry": lambda info: on_retry(info)}
+    with Emulator() as emulator, emulator.client(**({} if of_call else options)) as client:
         emulator.reply("/v1/models", Reply.error(500, "x"), method="GET")
-        with pytest.raises(InvalidRequestError, match="^on_retry: it is a coroutine function, which only an AsyncCli"):
-            client.models.list(on_retry=hidden)
-        with pytest.raises(InvalidRequestError, match="^on_retry: it is a coroutine function"):
-            emulator.reply("/v1/models", Reply.error(500, "x"), method="GET")
-            client.with_options(on_retry=lambda info: on_retry(info)).models.list()
+        with pytest.raises(InvalidRequestError, match=r"^on_retry: it is a coroutine function, which only an AsyncCli"):
+            client.models.list(**(options if of_call else {}))

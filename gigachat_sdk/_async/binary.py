@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from os import PathLike
 from types import TracebackType
@@ -14,27 +15,52 @@ from .._concurrency import async_in_thread
 from .._downloads import PartFile
 from .._failures import Failure
 from .._lifetimes import async_when_dropped
+from .._turn import Turn
 from ..errors import APIConnectionError, GigaChatError, InvalidRequestError, InvalidRequestTypeError
 from ..types.http import ResponseInfo
 from .session import AsyncSession
 from .transport import AsyncAnswer
 
+_BROKEN_OFF = "an earlier read of it was broken off"
 _DISK_PIECE = 256 * 1024  # bytes written at once: each goes through a thread
 
 
 class _AsyncPieces(AsyncIterator[bytes]):
     """The pieces of a body, cut to a size where one is asked for; an object, which needs no closing."""
 
-    def __init__(self, next_piece: Callable[[], Awaitable[bytes | None]], size: int | None, kept: bytes | None) -> None:
+    def __init__(
+        self,
+        next_piece: Callable[[], Awaitable[bytes | None]],
+        break_off: Callable[[], Awaitable[None]],
+        size: int | None,
+        kept: bytes | None,
+    ) -> None:
         self._next_piece = next_piece
+        self._break_off = break_off
         self._size = size
         self._rest = bytearray(kept or b"")
         self._is_at_end = kept is not None
+        self._turn = Turn("download")
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
+        if not self._turn.lock.acquire(blocking=False):
+            raise self._turn.refusal()
+        try:
+            return await self._next()
+        except (GigaChatError, StopAsyncIteration):
+            raise
+        except BaseException:  # a cancellation, or what a signal's handler has raised: a piece may be lost
+            self._rest.clear()
+            self._is_at_end = False
+            await self._break_off()
+            raise
+        finally:
+            self._turn.lock.release()
+
+    async def _next(self) -> bytes:
         size = self._size
         while not self._is_at_end and (not self._rest if size is None else len(self._rest) < size):
             piece = await self._next_piece()
@@ -59,7 +85,7 @@ class AsyncBinaryResponse:
 
     Raises:
         APIConnectionError: While reading: the download was cut; the message says how many bytes had come.
-        GigaChatError: It was read already, or closed.
+        GigaChatError: It was read already, or closed; or another task or thread reads it.
 
     Example:
         >>> async with await client.files.content("c757a9c5-de04-498f-baa3-efcc54de7853") as content:
@@ -72,6 +98,7 @@ class AsyncBinaryResponse:
         self._content: bytes | None = None
         self._received = 0
         self._is_begun = False
+        self._is_broken_off = False
         self._is_closed = False
         self._watch = async_when_dropped(self, answer.http.aclose)
 
@@ -115,8 +142,12 @@ class AsyncBinaryResponse:
             try:
                 while (piece := await self._next_piece()) is not None:
                     pieces.append(piece)
-            finally:
-                await self.aclose()
+            except GigaChatError:
+                raise
+            except BaseException:
+                await self._break_off()
+                raise
+            await self.aclose()
             self._content = b"".join(pieces)
         return self._content
 
@@ -143,7 +174,7 @@ class AsyncBinaryResponse:
             if chunk_size < 1:
                 raise InvalidRequestError(f"chunk_size: give 1 or more, not {chunk_size}", param="chunk_size")
         self._begin()
-        return _AsyncPieces(self._next_piece, chunk_size, self._content)
+        return _AsyncPieces(self._next_piece, self._break_off, chunk_size, self._content)
 
     async def write_to_file(self, path: str | PathLike[str]) -> None:
         """Write the bytes to a file, as they arrive: a file of any size costs no memory.
@@ -175,6 +206,8 @@ class AsyncBinaryResponse:
     def _check(self) -> None:
         if self._content is not None:
             return
+        if self._is_broken_off:
+            raise self._cut(_BROKEN_OFF, APIConnectionError)
         if self._is_begun:
             raise GigaChatError("this download was read already; fetch it again, or keep what read() returns")
         if self._is_closed:
@@ -186,7 +219,7 @@ class AsyncBinaryResponse:
 
     async def _next_piece(self) -> bytes | None:
         """Return the next piece; at the end None, and the connection is given back."""
-        reason = "it was closed"
+        reason = ""
         kind: type[APIConnectionError] = APIConnectionError
         if not self._is_closed:
             try:
@@ -201,9 +234,18 @@ class AsyncBinaryResponse:
                 if self.content_length in (None, self._received) and not self._is_closed:
                     await self.aclose()
                     return None
-        is_closed = self._is_closed  # by another thread or task
+        if self._is_broken_off:
+            reason = _BROKEN_OFF
+        elif self._is_closed:  # by another thread or task
+            reason = "it was closed"
         await self.aclose()
-        raise self._cut("it was closed" if is_closed else reason, kind)
+        raise self._cut(reason, kind)
+
+    async def _break_off(self) -> None:
+        """Remember that a read was broken off, whose bytes may be lost: the next one must not go on after them."""
+        self._is_broken_off = True
+        with suppress(Exception):  # it must not hide why
+            await self.aclose()
 
     def _cut(self, reason: str, kind: type[APIConnectionError]) -> APIConnectionError:
         if self._session.transport.http.is_closed:

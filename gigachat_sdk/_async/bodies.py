@@ -17,9 +17,12 @@ class AsyncBytesBody(httpx.AsyncByteStream):
     """The bytes of a request; an object and no generator, which trio would miss when the connection breaks in it."""
 
     def __init__(self, body: bytes) -> None:
-        self._rest = [body]
+        self._body = body
+        self._rest: list[bytes] = []
 
     def __aiter__(self) -> AsyncIterator[bytes]:
+        # Once more where an HTTP/2 connection ended before it took the request: httpcore goes to another one by itself.
+        self._rest = [self._body]
         return self
 
     async def __anext__(self) -> bytes:
@@ -29,12 +32,16 @@ class AsyncBytesBody(httpx.AsyncByteStream):
 
 
 class AsyncSourceBody(httpx.AsyncByteStream):
-    """The bytes of a request that are read while they are sent."""
+    """The bytes of a request that are read while they are sent; once more where a given client's `auth` asks so."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
+        self._is_begun = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._is_begun and not self._body.rewind():
+            raise httpx.StreamConsumed
+        self._is_begun = True
         return self
 
     async def __anext__(self) -> bytes:

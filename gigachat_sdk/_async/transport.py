@@ -46,7 +46,7 @@ from ..types.middleware import AttemptRequest
 from ..types.tokens import AccessToken
 from .attempts import AsyncAnswer as AsyncAnswer
 from .attempts import AsyncAttempt, AsyncRefusal, AsyncResult, can_resend, give_back
-from .http import AsyncHTTP
+from .http import AsyncHTTP, AsyncHTTPResponse
 
 _GRACE = 0.05  # seconds that a token manager may take longer than the deadline, to say itself what was going on
 _chance = SystemRandom()  # the shared one belongs to the program, which may have seeded it
@@ -340,7 +340,7 @@ class AsyncTransport:
                 slot.report(http.status_code)
             is_success = 200 <= http.status_code < 300
             is_open = is_success and (call.is_raw or (call.stream and _is_event_stream(http.headers)))
-            content = b"" if is_open else await http.read()
+            content, trouble = (b"", "") if is_open else await self._read(http, is_success=is_success)
         except Failure as failure:
             logger.debug("%s %s: %s", request.method, request.url, failure.error)
             failure.error.request = request
@@ -360,10 +360,25 @@ class AsyncTransport:
             logger.debug("%s %s: %d in %.3f s (request id %s)", *facts)
         if is_open or (is_success and not call.stream):
             return AsyncAnswer(http, request, response, headers, content)
-        content = hide_authorization(content, headers)
+        content = hide_authorization(content, headers, is_cut=bool(trouble))
         if is_success:
             return AsyncRefusal(no_stream_error(request, response, content), Outcome.FINAL, content=content)
         plan.unanswered.end()
         retry_after = parse_retry_after(http.headers.get("retry-after"), time.time())
         error = status_error(request, response, content, retry_after=retry_after)
+        if trouble:
+            error.message = f"{error.message.rstrip('.')} (its body could not be read to its end: {trouble})"
         return AsyncRefusal(error, Outcome.ANSWERED, http.status_code, content, retry_after)
+
+    async def _read(self, http: AsyncHTTPResponse, *, is_success: bool) -> tuple[bytes, str]:
+        """Read a body; of an error answer as much as can be read, and why it is not all: its status is known."""
+        pieces: list[bytes] = []
+        trouble = ""
+        try:
+            await http.read_into(pieces)
+        except Failure as failure:
+            is_too_late = isinstance(failure.error, APITimeoutError) and failure.outcome is Outcome.FINAL  # a deadline
+            if is_success or is_too_late or self.http.is_closed:
+                raise
+            trouble = failure.error.message
+        return b"".join(pieces), trouble

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from os import PathLike
 from types import TracebackType
@@ -15,27 +16,52 @@ from .._concurrency import in_thread
 from .._downloads import PartFile
 from .._failures import Failure
 from .._lifetimes import when_dropped
+from .._turn import Turn
 from ..errors import APIConnectionError, GigaChatError, InvalidRequestError, InvalidRequestTypeError
 from ..types.http import ResponseInfo
 from .session import Session
 from .transport import Answer
 
+_BROKEN_OFF = "an earlier read of it was broken off"
 _DISK_PIECE = 256 * 1024  # bytes written at once: each goes through a thread
 
 
 class _Pieces(Iterator[bytes]):
     """The pieces of a body, cut to a size where one is asked for; an object, which needs no closing."""
 
-    def __init__(self, next_piece: Callable[[], bytes | None], size: int | None, kept: bytes | None) -> None:
+    def __init__(
+        self,
+        next_piece: Callable[[], bytes | None],
+        break_off: Callable[[], None],
+        size: int | None,
+        kept: bytes | None,
+    ) -> None:
         self._next_piece = next_piece
+        self._break_off = break_off
         self._size = size
         self._rest = bytearray(kept or b"")
         self._is_at_end = kept is not None
+        self._turn = Turn("download")
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> bytes:
+        if not self._turn.lock.acquire(blocking=False):
+            raise self._turn.refusal()
+        try:
+            return self._next()
+        except (GigaChatError, StopIteration):
+            raise
+        except BaseException:  # a cancellation, or what a signal's handler has raised: a piece may be lost
+            self._rest.clear()
+            self._is_at_end = False
+            self._break_off()
+            raise
+        finally:
+            self._turn.lock.release()
+
+    def _next(self) -> bytes:
         size = self._size
         while not self._is_at_end and (not self._rest if size is None else len(self._rest) < size):
             piece = self._next_piece()
@@ -60,7 +86,7 @@ class BinaryResponse:
 
     Raises:
         APIConnectionError: While reading: the download was cut; the message says how many bytes had come.
-        GigaChatError: It was read already, or closed.
+        GigaChatError: It was read already, or closed; or another task or thread reads it.
 
     Example:
         >>> with client.files.content("c757a9c5-de04-498f-baa3-efcc54de7853") as content:
@@ -73,6 +99,7 @@ class BinaryResponse:
         self._content: bytes | None = None
         self._received = 0
         self._is_begun = False
+        self._is_broken_off = False
         self._is_closed = False
         self._watch = when_dropped(self, answer.http.close)
 
@@ -116,8 +143,12 @@ class BinaryResponse:
             try:
                 while (piece := self._next_piece()) is not None:
                     pieces.append(piece)
-            finally:
-                self.close()
+            except GigaChatError:
+                raise
+            except BaseException:
+                self._break_off()
+                raise
+            self.close()
             self._content = b"".join(pieces)
         return self._content
 
@@ -144,7 +175,7 @@ class BinaryResponse:
             if chunk_size < 1:
                 raise InvalidRequestError(f"chunk_size: give 1 or more, not {chunk_size}", param="chunk_size")
         self._begin()
-        return _Pieces(self._next_piece, chunk_size, self._content)
+        return _Pieces(self._next_piece, self._break_off, chunk_size, self._content)
 
     def write_to_file(self, path: str | PathLike[str]) -> None:
         """Write the bytes to a file, as they arrive: a file of any size costs no memory.
@@ -176,6 +207,8 @@ class BinaryResponse:
     def _check(self) -> None:
         if self._content is not None:
             return
+        if self._is_broken_off:
+            raise self._cut(_BROKEN_OFF, APIConnectionError)
         if self._is_begun:
             raise GigaChatError("this download was read already; fetch it again, or keep what read() returns")
         if self._is_closed:
@@ -187,7 +220,7 @@ class BinaryResponse:
 
     def _next_piece(self) -> bytes | None:
         """Return the next piece; at the end None, and the connection is given back."""
-        reason = "it was closed"
+        reason = ""
         kind: type[APIConnectionError] = APIConnectionError
         if not self._is_closed:
             try:
@@ -202,9 +235,18 @@ class BinaryResponse:
                 if self.content_length in (None, self._received) and not self._is_closed:
                     self.close()
                     return None
-        is_closed = self._is_closed  # by another thread or task
+        if self._is_broken_off:
+            reason = _BROKEN_OFF
+        elif self._is_closed:  # by another thread or task
+            reason = "it was closed"
         self.close()
-        raise self._cut("it was closed" if is_closed else reason, kind)
+        raise self._cut(reason, kind)
+
+    def _break_off(self) -> None:
+        """Remember that a read was broken off, whose bytes may be lost: the next one must not go on after them."""
+        self._is_broken_off = True
+        with suppress(Exception):  # it must not hide why
+            self.close()
 
     def _cut(self, reason: str, kind: type[APIConnectionError]) -> APIConnectionError:
         if self._session.transport.http.is_closed:

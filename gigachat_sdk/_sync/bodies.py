@@ -18,9 +18,12 @@ class BytesBody(httpx.SyncByteStream):
     """The bytes of a request; an object and no generator, which trio would miss when the connection breaks in it."""
 
     def __init__(self, body: bytes) -> None:
-        self._rest = [body]
+        self._body = body
+        self._rest: list[bytes] = []
 
     def __iter__(self) -> Iterator[bytes]:
+        # Once more where an HTTP/2 connection ended before it took the request: httpcore goes to another one by itself.
+        self._rest = [self._body]
         return self
 
     def __next__(self) -> bytes:
@@ -30,12 +33,16 @@ class BytesBody(httpx.SyncByteStream):
 
 
 class SourceBody(httpx.SyncByteStream):
-    """The bytes of a request that are read while they are sent."""
+    """The bytes of a request that are read while they are sent; once more where a given client's `auth` asks so."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
+        self._is_begun = False
 
     def __iter__(self) -> Iterator[bytes]:
+        if self._is_begun and not self._body.rewind():
+            raise httpx.StreamConsumed
+        self._is_begun = True
         return self
 
     def __next__(self) -> bytes:

@@ -25,6 +25,7 @@ from .._lifetimes import Local
 from .._logging import guard_http2_logging
 from .._retry import Outcome
 from .._tls import TLSConfig, cached_context, ssl_context
+from .._turn import inherited
 from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, InvalidRequestError
 from ..limits import Slot
 from ..types.http import Headers
@@ -77,26 +78,29 @@ class HTTPResponse:
         """Seconds since the request was begun."""
         return time.perf_counter() - self._started
 
-    def read(self) -> bytes:
-        """Read the whole body and give the connection back.
+    def read_into(self, pieces: list[bytes]) -> None:
+        """Read the whole body and give the connection back; what was read before an error stays in `pieces`.
 
         Raises:
             Failure: The body was cut, or time ran out.
         """
-        pieces: list[bytes] = []
         try:
             while (piece := self.next_piece()) is not None:
                 pieces.append(piece)
         finally:
             self.close()
-        return b"".join(pieces)
 
     def next_piece(self) -> bytes | None:
-        """Read the next piece of the body; None at its end.
+        """Read the next piece of the body; None at its end. Whatever breaks a read off closes the answer.
 
         Raises:
-            Failure: The body was cut, or time ran out.
+            Failure: The body was cut, or time ran out; or it was closed before its end.
+            GigaChatError: This is a forked child, and the answer its parent's.
         """
+        if self._process != os.getpid():
+            raise inherited("answer")
+        if self._is_closed:  # httpx would take it for the end of the body
+            raise Failure(APIConnectionError("it was closed before its end", sent=True), Outcome.FINAL)
         if self._deadline is None:
             return self._next_piece()
         if self._deadline.remaining <= 0:
@@ -112,16 +116,19 @@ class HTTPResponse:
         try:
             piece: bytes = begin(self._pieces.__next__) if is_first else self._pieces.__next__()
         except StopIteration:
+            self._is_reading = False
             self._is_at_end = True
             return None
-        except Exception as error:
+        except BaseException as error:
+            self._is_reading = False
+            with suppress(Exception):  # it must not hide why
+                self.close()
             if not is_of_the_network(error):
                 raise
             failure = _in_time(failure_of(error, self._request, self._pool.route), self._deadline)
         else:
-            return piece
-        finally:
             self._is_reading = False
+            return piece
         raise failure
 
     def _begin(self) -> None:
@@ -134,7 +141,7 @@ class HTTPResponse:
 
     def finish(self) -> None:
         """Read the end of a complete body, so that its connection can be used again; give up if it lags behind."""
-        self._is_at_end = self.http_version != "HTTP/1.1"
+        self._is_at_end = self.http_version != "HTTP/1.1" and self._pool.capacity != 1  # a given client's, for many
         try:
             if not self._is_at_end:
                 finish_soon(self._read_to_end, BODY_END_WAIT, self._socket())
@@ -148,7 +155,8 @@ class HTTPResponse:
 
     def _socket(self) -> Any:
         """The socket of a connection that serves this answer alone."""
-        stream = self._response.extensions.get("network_stream") if self.http_version == "HTTP/1.1" else None
+        is_own = self.http_version == "HTTP/1.1" or self._pool.capacity == 1
+        stream = self._response.extensions.get("network_stream") if is_own else None
         return None if stream is None else stream.get_extra_info("socket")
 
     def close(self) -> None:
@@ -245,8 +253,8 @@ class HTTP:
         except BaseException as error:
             pool.abandon(request)
             pool.leave()
-            if not is_of_the_network(error):
-                raise  # a cancellation, or a hook or a transport of the user's
+            if isinstance(error, httpx.RequestNotRead | httpx.ResponseNotRead) or not is_of_the_network(error):
+                raise  # a cancellation, or a hook or a transport of the user's, which reads what is not there yet
             failure = _in_time(failure_of(error, request, pool.route), deadline)
         else:
             answer = HTTPResponse(request, response, started, pool, deadline, slot)
@@ -263,10 +271,9 @@ class HTTP:
         self, method: str, url: str, headers: dict[str, str], body: bytes | Body | None, timeout: httpx.Timeout
     ) -> httpx.Request:
         extensions: dict[str, Any] = {"timeout": timeout.as_dict()}
-        content = body if isinstance(body, bytes) else None
-        source = None if body is None or isinstance(body, bytes) else body
-        if source is not None:
-            framing = {"Transfer-Encoding": "chunked"} if source.size is None else {"Content-Length": str(source.size)}
+        content = body if body is None or isinstance(body, bytes) else SourceBody(body)
+        if not (body is None or isinstance(body, bytes)):
+            framing = {"Transfer-Encoding": "chunked"} if body.size is None else {"Content-Length": str(body.size)}
             headers = {**headers, **framing}
         try:
             if self._given is not None:  # its own headers, cookies and parameters count
@@ -275,10 +282,10 @@ class HTTP:
                 )
             else:
                 request = httpx.Request(method, _parsed(url), headers=headers, content=content, extensions=extensions)
-                if content is not None:
+                if isinstance(content, bytes):
                     request.stream = BytesBody(content)
-            if source is not None:
-                request.stream = SourceBody(source)
+            if isinstance(content, SourceBody):  # httpx has put a generator around it
+                request.stream = content
             return request
         except httpx.InvalidURL as error:
             reason = str(error)
@@ -302,8 +309,11 @@ class HTTP:
             pools = self._pools.add(http2, list[Pool])
         for pool in list(pools):
             if pool.claim():
-                return pool
-            if pool.is_retired:
+                if not pool.was_left():
+                    return pool
+                _remove(pools, pool)
+                pool.close()
+            elif pool.is_retired:
                 _remove(pools, pool)
         pool = self._new_pool(http2=http2)
         pool.claim()

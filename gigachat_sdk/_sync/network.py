@@ -96,11 +96,19 @@ class Sockets(httpcore.NetworkBackend):
             raise httpcore.ConnectError("the client was closed")
         return _Socket(stream, self)
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether there is something to read on one of the connections, if only its end."""
+        return any(stream.get_extra_info("is_readable") for stream in self._own())
+
     def interrupt(self) -> None:
         """Open no more, and wake every thread that reads from one; closing them alone would leave it waiting."""
         self._is_closed = True
-        for stream in [stream for stream in list(self.opened) if stream.owner is self]:
+        for stream in self._own():
             interrupt(stream.get_extra_info("socket"))
+
+    def _own(self) -> list[Any]:
+        return [stream for stream in list(self.opened) if stream.owner is self]
 
 
 def watch(transport: Any, opened: set[Any]) -> Sockets | None:

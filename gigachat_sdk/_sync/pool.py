@@ -62,6 +62,14 @@ class Pool:
             self._free.append(None)
         return not self.is_retired
 
+    def was_left(self) -> bool:
+        """Say whether the service has ended the idle HTTP/2 connection that a claimed place stands for.
+
+        httpcore looks at idle connections over HTTP/1.1 only. What there is to read may also be a PING, but TLS hides
+        which: so anything counts, for the price of a new connection.
+        """
+        return self.capacity == 1 and any(sockets.is_readable for sockets in self._sockets)
+
     def release(self, request: object) -> None:
         """Give a request's place back."""
         self.in_flight.pop(request, None)

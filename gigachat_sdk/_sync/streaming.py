@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -18,6 +19,7 @@ from .._headers import hide_authorization
 from .._lifetimes import when_dropped
 from .._request import Call
 from .._response import ChunkReader
+from .._turn import Turn
 from ..errors import GigaChatError, StreamError
 from ..types._base import ResponseModel
 from ..types.http import ResponseInfo
@@ -36,6 +38,7 @@ class Stream(Generic[ChunkT]):
     Raises:
         StreamInterruptedError: While iterating: the stream was cut; `.text` and `.partial` hold what had arrived.
         StreamError: While iterating: the service sent an error, or an event cannot be read.
+        GigaChatError: While iterating: another task or thread reads it, or it is that of a forked child's parent.
 
     Example:
         >>> with client.chat.completions.create(messages=messages, stream=True) as stream:
@@ -50,6 +53,9 @@ class Stream(Generic[ChunkT]):
         self._decoder = EventDecoder(session.config.max_event_bytes)
         self._events: deque[Event] = deque()
         self._is_closed = False
+        self._is_broken_off = False
+        self._turn = Turn("stream")
+        self._take_turn = self._turn.lock.acquire
         self._next_piece = answer.http.next_piece
         self._watch = when_dropped(self, answer.http.close)
 
@@ -74,39 +80,58 @@ class Stream(Generic[ChunkT]):
         return self._reader.is_done
 
     def __iter__(self) -> Self:
+        if self._is_broken_off:
+            raise self._broken_off()
         if self._is_closed and not self._reader.is_done:
             raise GigaChatError("this stream was left, or cut, before its end; what is missing is not asked again")
         return self
 
     def __next__(self) -> ChunkT:
         events, reader = self._events, self._reader
-        while not self._is_closed:
-            if reader.is_done:
-                self._is_closed = True
-                self._watch.detach()
-                self._answer.http.finish()
-                break
-            if events:
-                result = reader.read(events.popleft())
-                if result is None:
-                    continue
-                if isinstance(result, Exception):
-                    self.close()
-                    raise result
-                return result
-            try:
-                piece = self._next_piece()
-                events.extend(self._decoder.finish() if piece is None else self._decoder.feed(piece))
-                if piece is not None or events:
-                    continue
-                error: StreamError[Any] = self._reader.interrupted(self._reason("the service closed the connection"))
-            except (Failure, EventTooLargeError) as failure:
-                if self.is_closed:  # by another thread or task
+        if not self._take_turn(False):  # every chunk would pay for a keyword
+            raise self._turn.refusal()
+        try:
+            while not self._is_closed:
+                if reader.is_done:
+                    self._is_closed = True
+                    self._watch.detach()
+                    self._answer.http.finish()
                     break
-                error = self._error(failure)
-            self.close()
-            raise error
+                if events:
+                    result = reader.read(events.popleft())
+                    if result is None:
+                        continue
+                    if isinstance(result, Exception):
+                        self.close()
+                        raise result
+                    return result
+                try:
+                    piece = self._next_piece()
+                    events.extend(self._decoder.finish() if piece is None else self._decoder.feed(piece))
+                    if piece is not None or events:
+                        continue
+                    error: StreamError[Any] = reader.interrupted(self._reason("the service closed the connection"))
+                except (Failure, EventTooLargeError) as failure:
+                    if self.is_closed:  # by another thread or task
+                        break
+                    error = self._error(failure)
+                self.close()
+                raise error
+        except GigaChatError:
+            raise
+        except BaseException:  # a cancellation, or what a signal's handler has raised: an event may be lost
+            self._is_broken_off = not reader.is_done
+            with suppress(Exception):  # it must not hide why
+                self.close()
+            raise
+        finally:
+            self._turn.lock.release()
+        if self._is_broken_off:
+            raise self._broken_off()
         raise StopIteration
+
+    def _broken_off(self) -> StreamError[Any]:
+        return self._reader.interrupted("an earlier read of it was broken off")
 
     def _error(self, failure: Failure | EventTooLargeError) -> StreamError[Any]:
         if isinstance(failure, Failure):

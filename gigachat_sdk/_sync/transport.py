@@ -47,7 +47,7 @@ from ..types.middleware import AttemptRequest
 from ..types.tokens import AccessToken
 from .attempts import Answer as Answer
 from .attempts import Attempt, Refusal, Result, can_resend, give_back
-from .http import HTTP
+from .http import HTTP, HTTPResponse
 
 _GRACE = 0.05  # seconds that a token manager may take longer than the deadline, to say itself what was going on
 _chance = SystemRandom()  # the shared one belongs to the program, which may have seeded it
@@ -339,7 +339,7 @@ class Transport:
                 slot.report(http.status_code)
             is_success = 200 <= http.status_code < 300
             is_open = is_success and (call.is_raw or (call.stream and _is_event_stream(http.headers)))
-            content = b"" if is_open else http.read()
+            content, trouble = (b"", "") if is_open else self._read(http, is_success=is_success)
         except Failure as failure:
             logger.debug("%s %s: %s", request.method, request.url, failure.error)
             failure.error.request = request
@@ -359,10 +359,25 @@ class Transport:
             logger.debug("%s %s: %d in %.3f s (request id %s)", *facts)
         if is_open or (is_success and not call.stream):
             return Answer(http, request, response, headers, content)
-        content = hide_authorization(content, headers)
+        content = hide_authorization(content, headers, is_cut=bool(trouble))
         if is_success:
             return Refusal(no_stream_error(request, response, content), Outcome.FINAL, content=content)
         plan.unanswered.end()
         retry_after = parse_retry_after(http.headers.get("retry-after"), time.time())
         error = status_error(request, response, content, retry_after=retry_after)
+        if trouble:
+            error.message = f"{error.message.rstrip('.')} (its body could not be read to its end: {trouble})"
         return Refusal(error, Outcome.ANSWERED, http.status_code, content, retry_after)
+
+    def _read(self, http: HTTPResponse, *, is_success: bool) -> tuple[bytes, str]:
+        """Read a body; of an error answer as much as can be read, and why it is not all: its status is known."""
+        pieces: list[bytes] = []
+        trouble = ""
+        try:
+            http.read_into(pieces)
+        except Failure as failure:
+            is_too_late = isinstance(failure.error, APITimeoutError) and failure.outcome is Outcome.FINAL  # a deadline
+            if is_success or is_too_late or self.http.is_closed:
+                raise
+            trouble = failure.error.message
+        return b"".join(pieces), trouble

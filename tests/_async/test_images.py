@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,9 @@ async def test_a_model_is_a_file_and_no_picture(client: AsyncClient, emulator: E
 
 async def test_files_of_the_second_contract_know_it_as_well(client: AsyncClient, emulator: Emulator) -> None:
     completion = await client.v2.chat.completions.create(
-        messages=[{"role": "user", "content": "Сделай 3D-модель стула"}], tools=["model_3d_generate"], client_id="user-17"
+        messages=[{"role": "user", "content": "Сделай 3D-модель стула"}],
+        tools=["model_3d_generate"],
+        client_id="user-17",
     )
     for file in completion.files:
         assert file.client_id == "user-17"

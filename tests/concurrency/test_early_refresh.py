@@ -107,7 +107,7 @@ class Callers:
 
 @pytest.fixture(autouse=True)
 def _no_lock_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that stands still is no lock that does not answer: by a clock that stands, that pause would never end."""
+    """A machine that stands still is no lock that is slow: by a clock that stands, that pause would never end."""
     for auth in (sync_auth, async_auth):
         monkeypatch.setattr(auth, "_SLOW", math.inf)
 

@@ -149,3 +149,43 @@ def test_a_stream_that_is_open_stays_the_parents() -> None:
         command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", HEAD + STREAMING, *address]
         result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
         assert (result.returncode, result.stderr) == (0, "")
+
+
+READING = """
+from gigachat_sdk import GigaChatError
+def texts(pieces):
+    return [piece if isinstance(piece, bytes) else piece.choices[0].delta.content for piece in pieces]
+client = Client(**options)
+if sys.argv[-1] == "stream":
+    pieces = client.chat.completions.create(messages=[{"role": "user", "content": "one two three"}], stream=True)
+    empty = ""
+else:
+    file = client.files.create(file=("a.txt", b"x" * 1_000_000))
+    pieces = client.files.content(file.id).iter_bytes(1000)  # most of what is read from the socket waits in a buffer
+    empty = b""
+text = texts([next(pieces)])[0]
+child = os.fork()
+if not child:
+    for _ in range(2):
+        try:
+            next(pieces)
+        except GigaChatError as error:
+            assert "opened before the process forked, and is the parent's to read" in str(error), error
+        else:
+            raise AssertionError("the child reads what is its parent's")
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+text += empty.join(texts(pieces))
+assert text in ("Вы написали: one two three", b"x" * 1_000_000), text
+client.close()
+"""
+
+
+@pytest.mark.parametrize("kind", ["stream", "download"])
+def test_a_child_reads_nothing_that_its_parent_has_opened(kind: str) -> None:
+    with Emulator() as emulator:
+        head = HEAD.replace("= sys.argv[1:]", "= sys.argv[1:4]")
+        address = [emulator.base_url, emulator.auth_url, emulator.credentials]
+        command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", head + READING, *address, kind]
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+        assert (result.returncode, result.stderr) == (0, "")

@@ -1,0 +1,46 @@
+"""Whose turn it is to read what can be read only once."""
+
+from __future__ import annotations
+
+import threading
+
+from ._lifetimes import leave_to_parent_at_fork
+from .errors import GigaChatError
+
+
+class Turn:
+    """Lets one task or thread at a time read, and no forked child: the connection is the parent's.
+
+    Args:
+        what: What is read, for messages: "stream", "download".
+
+    Attributes:
+        lock: Who reads holds it, and never waits for it; a child finds it held for good.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.lock = threading.Lock()
+        self._what = what
+        self._is_the_parents = False
+        leave_to_parent_at_fork(self)
+
+    def leave_to_parent(self) -> None:
+        """Let nobody read in a forked child."""
+        self._is_the_parents = True
+        self.lock.acquire(blocking=False)
+
+    def refusal(self) -> GigaChatError:
+        """Return the error for whoever did not get the lock."""
+        if self._is_the_parents:
+            return inherited(self._what)
+        return GigaChatError(
+            f"this {self._what} is being read at this moment by another task or thread; let one of them read, and pass "
+            "on what it gets"
+        )
+
+
+def inherited(what: str) -> GigaChatError:
+    """Return the error for a forked child that reads what its parent has opened."""
+    return GigaChatError(
+        f"this {what} was opened before the process forked, and is the parent's to read; ask for another one here"
+    )
