@@ -191,7 +191,7 @@ def test_a_fault_is_noted_before_a_client_can_see_it(
     monkeypatch.setattr(Connection, "settle", settle)
     emulator.inject(Fault("wrong_content_length", off_by=-3, times=1))
     assert len(http.get("/models").content) > 0
-    assert noted == [1]
+    wait_until(lambda: noted == [1])
 
 
 def test_profiles_come_with_the_emulator(tmp_path: Any) -> None:
