@@ -101,6 +101,8 @@ def test_streams_that_are_closed_are_filled(monkeypatch: pytest.MonkeyPatch) -> 
     _streams.say("nobody reads this")
     assert [stream.fileno() for stream in made] == opened[1:]
     assert len(opened) == 3
+    for stream in made:
+        stream.close()  # it leaves its descriptor open, and must not find it closed later
     for descriptor in opened:
         os.close(descriptor)
 
