@@ -29,6 +29,8 @@ def end_limiters() -> None:
                 keeper.settings = keeper.settings._replace(lease=0.0)  # a server that is gone need not be told
                 keeper.say_farewell(PATIENCE)
                 thread.join(PATIENCE)
+            if keeper._prober is not None and keeper._prober.is_alive():
+                keeper.buckets = {}  # a slot that is dropped from now on would keep it going
 
 
 def outlive(before: Collection[threading.Thread]) -> Iterator[threading.Thread]:

@@ -198,7 +198,7 @@ def test_the_child_of_a_fork_is_given_no_result(emulator: Emulator, journal: Pat
 
     with (
         emulator.client() as client,
-        bulk.map(client, requests(), journal if has_journal else None, concurrency=2) as run,
+        bulk.map(client, requests(), journal if has_journal else None, concurrency=1) as run,
     ):
         next(run)
         child = os.fork()
