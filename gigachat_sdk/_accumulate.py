@@ -65,13 +65,14 @@ class _ChoiceSoFar:
         if delta.reasoning_content is not None:
             self.reasoning.write(delta.reasoning_content)
             self.has_reasoning = True
-        fields = delta.model_dump(exclude_unset=True, exclude_none=True, by_alias=True)
         passing = ("role", "name", "created") if delta.role == IN_PROGRESS else ()
-        for name in fields.keys() - {"content", "reasoning_content", *passing}:
+        for name, value in delta.model_dump(exclude_unset=True, exclude_none=True, by_alias=True).items():
+            if name in ("content", "reasoning_content", *passing):
+                continue
             if name == "logprobs":
-                self.fields.setdefault(name, []).extend(fields[name])
+                self.fields.setdefault(name, []).extend(value)
             else:
-                self.fields[name] = fields[name]
+                self.fields[name] = value
 
     def message(self) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant"}

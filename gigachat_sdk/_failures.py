@@ -57,9 +57,7 @@ def failure_of(error: Exception, request: httpx.Request, route: str) -> Failure:
         # The words of others may show a header's value; those of h11 itself, about the body, do not.
         hint = f": {reason}" if _is_of(error, "h11") else "; is there a line end or another odd sign in a header?"
         return Failure(APIConnectionError(f"the request to {place} breaks the rules of HTTP{hint}"), Outcome.FINAL)
-    if isinstance(
-        error, httpx.StreamConsumed
-    ):  # another HTTP/2 connection was needed, or a given client's `auth` asked
+    if isinstance(error, httpx.StreamConsumed):  # another connection was needed, or a given client's `auth` asked
         text = f"the request to {place} had to be sent once more, and its body cannot be read again"
         return Failure(APIConnectionError(text, sent=True), Outcome.FINAL)
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):

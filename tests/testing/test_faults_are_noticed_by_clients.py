@@ -69,7 +69,7 @@ def test_there_is_a_word_on_every_kind() -> None:
 def test_a_fault_is_noticed(kind: FaultKind, way: str) -> None:
     more: dict[str, Any] = {"latency": {"seconds": 0.01}, "slow_body": {"seconds": 0}, "refuse": {"seconds": None}}
     waits = kind in ("stalled", "endless_stream", "endless_comments")
-    limits: Any = {"timeout": 0.2, "deadline": 0.5} if waits else {}
+    limits: Any = {"timeout": 1.0, "deadline": 1.5} if waits else {}
     with (
         Emulator(https=way != "http") as emulator,
         emulator.client(max_retries=0, http2=way == "http2", access_token=emulator.issue_token(), **limits) as client,
