@@ -360,9 +360,11 @@ def file_id(file: Any) -> str:
     """Return the id of a file that the user names by it, or by what the service said of it."""
     if isinstance(file, str):
         return file
-    from .types.v2 import File as FileOfPart
+    if isinstance(file, File | GeneratedFile):
+        return file.id
+    from .types.v2 import File as FileOfPart  # they come with the contract that is used
 
-    if isinstance(file, File | GeneratedFile | FileOfPart):
+    if isinstance(file, FileOfPart):
         return file.id
     raise InvalidRequestTypeError(
         f"file: expected an id, a File or a GeneratedFile, got {type(file).__name__}", param="file"
