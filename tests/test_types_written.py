@@ -74,7 +74,7 @@ class Serialized(BaseModel):
     def _louder(self, value: str | None) -> str | None:
         return value and value.upper()
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic's docs say: mypy knows no decorated property
     @property
     def sum(self) -> int:
         return 2

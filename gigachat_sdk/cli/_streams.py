@@ -38,4 +38,4 @@ def fill_gaps() -> None:
         if stream is None:
             descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
             if name != "stdin":
-                setattr(sys, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+                setattr(sys, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115  # for the whole program
