@@ -6,6 +6,7 @@ The document is closed before it is used: an object whose members it names may h
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -179,6 +180,18 @@ def _fields(schema: Mapping[str, Any], path: str, above: tuple[str, ...]) -> Ite
         yield from _fields(part, below, above)
 
 
+def read_json(text: bytes | str, **_: str) -> Any:
+    """Read JSON.
+
+    Raises:
+        ValueError: It is none, or deeper than Python reads: how deep that is depends on the caller's own depth.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+
+
 def _text(content: bytes, **_: str) -> str:
     return content.decode("utf-8", "surrogateescape")
 
@@ -187,10 +200,8 @@ def _text(content: bytes, **_: str) -> str:
 def judge() -> OpenAPI:
     """Give the validator of whole requests and answers. Making it checks the document itself."""
     opaque = ("application/octet-stream", "image/jpeg", "text/event-stream", "text/html", "text/plain")
-    return OpenAPI.from_dict(
-        closed_document(),
-        config=Config(extra_media_type_deserializers=dict.fromkeys(opaque, _text)),
-    )
+    readers = {"application/json": read_json, **dict.fromkeys(opaque, _text)}
+    return OpenAPI.from_dict(closed_document(), config=Config(extra_media_type_deserializers=readers))
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from openapi_core.validation.request.exceptions import (
 from openapi_core.validation.schemas.exceptions import InvalidSchemaValue
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
-from .document import Operation, find_operation, judge, schema_judge
+from .document import Operation, find_operation, judge, read_json, schema_judge
 
 OUR_AGENT = "gigachat-sdk/"
 _VERSIONED = re.compile(r"(?:/api)?/v[12]/.*", re.DOTALL)
@@ -200,7 +199,7 @@ def _of_lines(reference: str, exchange: Exchange) -> Iterator[Trouble]:
     bodies = {"chat_completions": "ChatRequest", "embedder": "EmbeddingsRequest"}
     for number, line in enumerate(exchange.body.splitlines(), 1):
         try:
-            document = json.loads(line)
+            document = read_json(line)
         except ValueError:
             yield f"line {number}", f"is no JSON: {line[:40]!r}"
             continue
@@ -240,7 +239,7 @@ def _of_answer(operation: Operation, exchange: Exchange) -> Iterator[Trouble]:
 def of_error_body(exchange: Exchange) -> list[Trouble]:
     """Judge the body of an answer whose status is not documented: it must be an error of the API all the same."""
     try:
-        document = json.loads(exchange.answer)
+        document = read_json(exchange.answer)
     except ValueError:
         return [("body", f"is no JSON: {exchange.answer[:40]!r}")]
     return list(_of_document(_ERROR, document, ""))
@@ -268,7 +267,7 @@ def _of_events(operation: Operation, exchange: Exchange) -> Iterator[Trouble]:
             yield f"event {name}", "is no event"
             continue
         try:
-            document = json.loads(data)
+            document = read_json(data)
         except ValueError:
             yield f"event {name}", f"its data is no JSON: {data[:40]!r}"
         else:

@@ -11,6 +11,7 @@ import re
 from email.message import Message
 from typing import Any
 
+from .document import read_json
 from .exchange import parts
 
 # Names of texts and of counts: the document says their types and nothing more.
@@ -28,16 +29,16 @@ def shape_of(body: bytes, content_type: str) -> bytes:
     kind = content_type.partition(";")[0]
     try:
         if kind == "application/json":
-            return _written(_shape(json.loads(body), ""))
+            return _written(_shape(read_json(body), ""))
         if kind == "application/octet-stream":
-            return _written(_shape([json.loads(line) for line in body.splitlines()], ""))
+            return _written(_shape([read_json(line) for line in body.splitlines()], ""))
         if kind == "multipart/form-data":
             return _written([_part(head, content) for head, content in parts(body, content_type)])
         if kind == "text/event-stream":
             events = [_event(block) for block in body.decode().split("\n\n")]
             return _written([*_collapsed(events[:-_END]), *events[-_END:]])
-    except ValueError:
-        pass  # broken on purpose: every one of them is judged
+    except (ValueError, RecursionError):
+        pass  # broken on purpose, or too deep: every one of them is judged
     return body
 
 
@@ -47,7 +48,7 @@ def _written(shape: Any) -> bytes:
 
 def _event(block: str) -> Any:
     name, mark, data = block.partition("data: ")
-    return [name, _shape(json.loads(data), "")] if mark and data != "[DONE]" else [block]
+    return [name, _shape(read_json(data), "")] if mark and data != "[DONE]" else [block]
 
 
 def _part(head: Message, content: bytes) -> Any:

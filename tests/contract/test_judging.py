@@ -245,6 +245,10 @@ BROKEN: dict[str, tuple[Exchange, str]] = {
         replace(MODELS, answer=b"{"),
         "listModels, answer, body: is no application/json: b'{'",
     ),
+    "an answer too deep to be read": (
+        replace(MODELS, answer=b"[" * 100_000),
+        f"listModels, answer, body: is no application/json: {b'[' * 40!r}",
+    ),
     "an answer of another type": (
         replace(MODELS, answer_headers=[("Content-Type", "text/html")]),
         "listModels, answer, content type: 'text/html' is none of application/json",

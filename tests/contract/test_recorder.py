@@ -10,6 +10,7 @@ import pytest
 from .deviations import is_allowed
 from .exchange import Exchange, Violation, violations
 from .recorder import Recorder, Sample
+from .shape import shape_of
 from .test_judging import AGENT, BEARER, BROKEN, CHAT, CHOICE, CHUNK, GOOD, JSON, asked, events, said
 
 
@@ -78,6 +79,13 @@ def test_what_is_wrong_is_found_after_all_that_is_right(exchange: Exchange, expe
     assert [str(one) for one in recorder.judge()] == [
         str(one) for one in violations(exchange) if not is_allowed(one, exchange)
     ]
+
+
+@pytest.mark.parametrize("depth", [300, 9_999, 100_000])
+@pytest.mark.parametrize("end", [b"", b"]"])
+def test_a_body_that_is_too_deep_is_its_own_shape(depth: int, end: bytes) -> None:
+    body = b"[" * depth + end * depth
+    assert shape_of(body, "application/json") == body
 
 
 def test_a_large_body_is_kept_in_part() -> None:

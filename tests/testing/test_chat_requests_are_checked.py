@@ -26,7 +26,8 @@ BAD_JSON = '{"status":400,"message":"Your request contains invalid JSON syntax."
         b"null",
         b"\xff",
         b'{"model":"GigaChat","messages":[],"temperature":NaN}',
-        b"[" * 9999,
+        b"[" * 9_999,
+        b"[" * 100_000,
     ],
 )
 def test_a_body_that_is_no_json_object_is_malformed(http: httpx.Client, body: bytes) -> None:
