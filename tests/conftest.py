@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from contract.recorder import ContractPlugin
 from hypothesis import HealthCheck, settings
-from left_behind import end_limiters, outlive, threads
+from left_behind import LEAVES_SOCKETS, end_limiters, outlive, threads
 from redis_server import HOW_TO_GET_IT, PROGRAM, RedisServer
 
 PROXY_VARIABLES = {"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
@@ -56,6 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let all that goes over the wire be judged by the description of the API; refuse to run without Redis in CI."""
     config.addinivalue_line("markers", "redis: needs the program redis-server, and is left out without it")
     config.pluginmanager.register(ContractPlugin(), "contract")
+    if LEAVES_SOCKETS:
+        for kind in ("transport <_SelectorSocketTransport", "<socket.socket"):
+            config.addinivalue_line("filterwarnings", f"ignore:unclosed {kind}:ResourceWarning")
     if PROGRAM is None and os.environ.get("TESTS_NEED_REDIS"):
         raise pytest.UsageError(f"TESTS_NEED_REDIS is set, and redis-server is not installed: {HOW_TO_GET_IT}")
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+from left_behind import LEAVES_SOCKETS
 
 from gigachat_sdk import APIConnectionError, ConfigurationError, LocalLimiter, bulk
 from gigachat_sdk.bulk._books import Books
@@ -295,9 +295,7 @@ def test_a_run_that_is_dropped_with_its_loop(emulator: Emulator, journal: Path, 
     assert not journal.with_name(f".{journal.name}.lock").exists()
 
 
-# An older anyio leaves the socket of a connection open whose task was cancelled while it connected.
-IS_OLD = tuple(int(part) for part in version("anyio").split(".")[:2]) < (4, 13)
-FORGIVEN = ["-W", "ignore:unclosed:ResourceWarning"] if IS_OLD else []
+FORGIVEN = ["-W", "ignore:unclosed:ResourceWarning"] if LEAVES_SOCKETS else []
 DROPPED = """
 import sys, anyio
 from gigachat_sdk import AsyncClient, bulk
