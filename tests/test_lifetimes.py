@@ -98,6 +98,6 @@ def test_what_is_dropped_is_closed_in_a_thread_of_its_own() -> None:
     when_dropped(owner, close)
     del owner
     gc.collect()
-    assert closed.wait(5)
+    assert closed.wait(30)
     assert threads != [threading.current_thread()]
-    threads[0].join(5)
+    threads[0].join(30)

@@ -37,7 +37,7 @@ class ThreadedServer:
         self._open = 0
         self._changed = threading.Condition()
 
-    def wait_until_all_are_closed(self, seconds: float = 5.0) -> bool:
+    def wait_until_all_are_closed(self, seconds: float = 30.0) -> bool:
         """Wait until the other side has closed every connection that it opened; return whether it has."""
         with self._changed:
             return self._changed.wait_for(lambda: self._open == 0, seconds)

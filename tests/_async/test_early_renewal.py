@@ -107,7 +107,7 @@ async def test_a_call_with_a_deadline_is_sent_with_the_old_token(emulator: Emula
     manager = await ageing(emulator, clock, value=emulator.issue_token())
     emulator.reply(OAUTH, *[Reply(json={"access_token": "late"}, delay=60)] * 2)
     client = AsyncClient(base_url=emulator.base_url, token_manager=manager)
-    assert (await client.models.list(deadline=2)).data
+    assert (await client.models.list(deadline=4)).data
     clock.now += 60
     with pytest.raises(APITimeoutError):  # who has none waits
         await client.models.list(deadline=0.1)

@@ -100,7 +100,7 @@ class Told:
     def __call__(self, request: Request) -> Iterator[bytes]:
         yield request.answer(EVENT + DONE)
         if request.number == 1:
-            assert self.speak.wait(5)
+            assert self.speak.wait(30)
             for word in self.words:
                 yield word(request)
 

@@ -102,7 +102,7 @@ def test_a_call_with_a_deadline_is_sent_with_the_old_token(emulator: Emulator, c
     manager = ageing(emulator, clock, value=emulator.issue_token())
     emulator.reply(OAUTH, *[Reply(json={"access_token": "late"}, delay=60)] * 2)
     client = Client(base_url=emulator.base_url, token_manager=manager)
-    assert (client.models.list(deadline=2)).data
+    assert (client.models.list(deadline=4)).data
     clock.now += 60
     with pytest.raises(APITimeoutError):  # who has none waits
         client.models.list(deadline=0.1)

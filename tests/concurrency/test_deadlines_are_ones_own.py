@@ -118,7 +118,7 @@ def test_closing_wakes_a_thread_that_waits_for_its_answer(options: Any) -> None:
             client.close()
             return None
 
-        error, closed = at_once(2, work, 5)
+        error, closed = at_once(2, work)
         assert closed is None
         assert str(error).startswith("the client was closed during the call: ")
         assert len(emulator.requests_to(CHAT)) == 1

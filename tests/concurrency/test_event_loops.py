@@ -93,7 +93,7 @@ def test_closing_on_one_loop_closes_on_the_other(emulator: Emulator, first: str,
         def work(number: int) -> bool:
             if number == 0:
                 return bool(RUNNERS[first](use_and_stay))
-            assert is_used.wait(5)
+            assert is_used.wait(30)
             try:
                 return bool(RUNNERS[second](close)) and server.wait_until_all_are_closed()
             finally:

@@ -105,7 +105,7 @@ async def test_a_middleware_that_gives_up_and_sends_again_counts_each_time() -> 
         return await send(request)
 
     with Emulator() as emulator:
-        emulator.inject(Fault("latency", path=CHAT, seconds=0.04))
+        emulator.inject(Fault("latency", path=CHAT, seconds=0.2))
         async with emulator.async_client(limiter=limiter, middleware=[hasty]) as client:
 
             async def work() -> None:

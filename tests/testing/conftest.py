@@ -41,6 +41,7 @@ def emulator(clock: Clock, way: Way) -> Iterator[Emulator]:
 def open_client(emulator: Emulator, *, http2: bool = False, **kwargs: Any) -> httpx.Client:
     """Make an httpx client that trusts the emulator and has a token of it."""
     verify = ssl.create_default_context(cafile=emulator.ca_bundle_file) if emulator.ca_bundle_file else False
+    kwargs.setdefault("timeout", 30.0)
     kwargs.setdefault("headers", {"Authorization": f"Bearer {emulator.issue_token()}"})
     return httpx.Client(base_url=emulator.base_url, verify=verify, http2=http2, trust_env=False, **kwargs)
 

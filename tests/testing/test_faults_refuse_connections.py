@@ -76,7 +76,7 @@ def test_an_injected_refusal_meets_the_next_request(http2: bool, errors: list[ty
 
 
 def test_a_connection_that_has_asked_nothing_ends() -> None:
-    with Emulator() as emulator, socket.create_connection(address(emulator), timeout=5) as sock:
+    with Emulator() as emulator, socket.create_connection(address(emulator), timeout=30) as sock:
         server: Any = emulator._server
         wait_until(lambda: bool(server._connections))
         emulator.inject(Fault("refuse"))
@@ -127,7 +127,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 async def some_time(condition: Any) -> None:
-    for _ in range(500):
+    for _ in range(3000):
         if condition():
             return
         await asyncio.sleep(0.01)

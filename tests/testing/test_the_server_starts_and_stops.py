@@ -27,7 +27,7 @@ def nothing_is_left() -> Iterator[None]:
     yield
     gc.collect()
     for thread in set(threading.enumerate()) - before:
-        thread.join(5)
+        thread.join(30)
     assert set(threading.enumerate()) <= before  # another test's may have ended meanwhile
 
 
@@ -117,7 +117,7 @@ def test_stopping_waits_for_nobody() -> None:
                 done = threading.Event()
                 stopping = threading.Thread(target=lambda: (emulator.stop(), done.set()))
                 stopping.start()
-                assert done.wait(5)
+                assert done.wait(30)
                 stopping.join()
                 assert silent.recv(1) == b""
         for stream, body in zip(streams, bodies, strict=True):

@@ -10,6 +10,7 @@ import pytest
 from gigachat_sdk.testing import Emulator
 
 from .conftest import Clock, open_client
+from .test_limits_are_kept import wait_until
 
 WIRE = Path(__file__).parents[1] / "fixtures" / "wire"
 
@@ -153,10 +154,11 @@ def test_a_call_without_a_user_agent_is_refused(emulator: Emulator) -> None:
 
 def test_a_slow_token_endpoint_keeps_its_client_waiting() -> None:
     with Emulator(oauth_delay=60.0) as emulator:
-        with pytest.raises(httpx.ReadTimeout), httpx.Client(timeout=0.05, trust_env=False) as http:
+        with pytest.raises(httpx.ReadTimeout), httpx.Client(timeout=0.5, trust_env=False) as http:
             http.post(
                 emulator.auth_url,
                 headers={"Authorization": f"Basic {emulator.credentials}", "RqUID": str(uuid.uuid4())},
                 data={"scope": emulator.scope},
             )
+        wait_until(lambda: bool(emulator.requests))
         assert emulator.requests[0].status is None
