@@ -50,7 +50,7 @@ def workers(count: int, path: Path, emulator: Emulator) -> list[str]:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    return [process.communicate(timeout=60)[0].strip() for process in processes]
+    return [process.communicate(timeout=180)[0].strip() for process in processes]
 
 
 def test_eight_processes_buy_one_token(path: Path) -> None:

@@ -449,7 +449,7 @@ def test_importing_does_nothing_else() -> None:
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=180,
     )
     assert process.returncode == 0, process.stderr
     seen = json.loads(process.stdout)

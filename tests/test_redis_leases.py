@@ -66,7 +66,7 @@ def test_children_of_multiprocessing_give_back_what_they_hold(account: Account, 
     account.limiter()
     (tmp_path / "child.py").write_text(CHILD)
     command = [sys.executable, str(tmp_path / "child.py"), account.server.url, account.namespace, method]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=180)
     assert account.held() == 0
     assert account.redis.keys(f"{{{account.namespace}}}:lock:*") == []
 
@@ -210,5 +210,5 @@ for _ in range(2):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
 def test_a_child_has_slots_of_its_own_and_the_end_gives_all_back(account: Account) -> None:
     arguments = [sys.executable, "-c", CHILD, account.server.url, account.namespace]
-    subprocess.run(arguments, check=True, timeout=60)
+    subprocess.run(arguments, check=True, timeout=180)
     assert (account.held(), account.waiting()) == (0, 0)

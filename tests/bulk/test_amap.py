@@ -326,7 +326,7 @@ def test_nothing_is_said_of_what_was_left(
         [sys.executable, "-W", "error", *FORGIVEN, "-X", "dev", "-c", DROPPED, str(journal), anyio_backend],
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=180,
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "0\n", "")
 

@@ -171,7 +171,7 @@ def test_a_full_disk_raises_and_leaves_whole_lines(journal: Path) -> None:
         cwd=Path(__file__).parents[1],
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=180,
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, f"{errno.EFBIG}\n", "")
 

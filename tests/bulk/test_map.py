@@ -86,8 +86,8 @@ def test_closing_waits_for_what_is_in_flight(emulator: Emulator, journal: Path) 
     with emulator.client() as client:
         run = bulk.map(client, (asking(str(number)) for number in range(99)), journal, concurrency=2)
         with consumed(run):
-            assert gate.came.acquire(timeout=30)
-            assert gate.came.acquire(timeout=30)
+            assert gate.came.acquire(timeout=120)
+            assert gate.came.acquire(timeout=120)
             run.close()
             assert workers() == []
         run.close()
@@ -115,7 +115,7 @@ def test_a_run_that_is_dropped_ends_by_itself(emulator: Emulator, journal: Path)
             if result.index == 4:
                 threads = workers()
                 break
-        assert gate.came.acquire(timeout=30)
+        assert gate.came.acquire(timeout=120)
         gc.collect()
         gone(threads)
         gone(closing())
@@ -129,7 +129,7 @@ def test_what_is_finished_while_it_closes_counts(emulator: Emulator, journal: Pa
     with emulator.client() as client:
         run = bulk.map(client, [asking(str(number)) for number in range(3)], journal, ordered=False, concurrency=3)
         assert next(run).index == 0
-        assert gate.came.acquire(timeout=30)
+        assert gate.came.acquire(timeout=120)
         run.close()
         assert run.progress.done == len(lines(journal)) == len(asked(emulator)) > 1
 
@@ -140,7 +140,7 @@ def test_a_client_that_is_closed_meanwhile_leaves_what_is_in_flight(emulator: Em
     with emulator.client() as client:
         run = bulk.map(client, [asking(str(number)) for number in range(9)], journal, ordered=False, concurrency=2)
         assert next(run).index == 0
-        assert gate.came.acquire(timeout=30)
+        assert gate.came.acquire(timeout=120)
         client.close()
         with pytest.raises((APIConnectionError, ConfigurationError), match="clos"):
             list(run)
@@ -241,7 +241,7 @@ def test_a_slow_source_keeps_no_result_waiting_for_long(emulator: Emulator) -> N
     def source() -> Iterator[Any]:
         for number in range(100):
             if number:  # what was taken before is answered by now
-                assert answered.acquire(timeout=30)
+                assert answered.acquire(timeout=120)
             taken.append(number)
             yield asking(str(number))
 
@@ -298,7 +298,7 @@ def test_ctrl_c_while_it_closes_leaves_what_is_in_flight(
             real(thread, timeout)
 
         with consumed(run):
-            assert gate.came.acquire(timeout=30)
+            assert gate.came.acquire(timeout=120)
             threads = workers()
             monkeypatch.setattr(threading.Thread, "join", join)
             with pytest.raises(KeyboardInterrupt):
@@ -376,7 +376,7 @@ def test_a_program_ends_though_a_request_is_in_flight(emulator: Emulator, journa
     gate = Gate(emulator, "1")
     gate.delay = 60
     with process(emulator, journal, "exit") as child:
-        output, errors = child.communicate(timeout=30)
+        output, errors = child.communicate(timeout=180)
     assert (child.returncode, output, errors) == (0, "0\n", "")
 
 
@@ -384,11 +384,11 @@ def test_ctrl_c_ends_a_program(emulator: Emulator, journal: Path) -> None:
     gate = Gate(emulator, "1")
     gate.delay = 60
     with process(emulator, journal, "wait") as child:
-        assert gate.came.acquire(timeout=30)
+        assert gate.came.acquire(timeout=120)
         assert child.stdout is not None
         assert child.stdout.readline() == "0\n"
         child.send_signal(signal.SIGINT)
-        _, errors = child.communicate(timeout=30)
+        _, errors = child.communicate(timeout=180)
     assert child.returncode == -signal.SIGINT
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert 0 in [line["index"] for line in lines(journal)]

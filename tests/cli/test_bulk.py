@@ -306,7 +306,7 @@ def test_a_bar_on_a_terminal(settings: Emulator, source: Path, output: Path) -> 
         shown = b""
         while piece := read(controller):
             shown += piece
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=180) == 0
     os.close(controller)
     assert b"5 of 5" in shown
     assert shown.endswith(b"done: 5 of 5\r\n")
@@ -356,7 +356,7 @@ def test_ctrl_c_ends_cleanly(settings: Emulator, source: Path, output: Path, tim
         if times == 2:
             process.send_signal(signal.SIGINT)
         errors = process.stderr.read()
-        assert process.wait(timeout=30) == 130
+        assert process.wait(timeout=180) == 130
     assert errors == f"stopped with {5 - times} finished; run it again to go on\n"
     assert [line["index"] for line in lines(output)] == [0, 1, 2, 3][: 5 - times]
     assert len(settings.requests_to(CHAT)) == 4
@@ -379,11 +379,11 @@ def test_what_was_in_flight_counts(
         [*command, str(source), str(output)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8"
     ) as process:
         for _ in range(3):
-            assert has_come.acquire(timeout=30)
+            assert has_come.acquire(timeout=120)
         process.send_signal(number)
         assert process.stderr is not None
         last = process.stderr.read().splitlines()[-1]
-        assert process.wait(timeout=30) == status
+        assert process.wait(timeout=180) == status
     assert len(lines(output)) >= 3
     assert last == f"stopped with {len(lines(output))} finished; run it again to go on"
 

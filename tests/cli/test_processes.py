@@ -49,7 +49,7 @@ def python(*args: str, **more: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=180,
     )
 
 
@@ -95,7 +95,7 @@ def test_no_encoding_is_too_small(encoding: str, shown: str) -> None:
         env={**os.environ, "PYTHONIOENCODING": encoding},
         input="Привет 👋".encode(),
         capture_output=True,
-        timeout=60,
+        timeout=180,
     )
     assert (result.returncode, result.stderr) == (0, b"")
     assert result.stdout.decode(encoding).startswith(shown)
@@ -131,7 +131,7 @@ def test_ctrl_c_while_an_answer_comes(settings: Emulator) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "Раз\n"
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=180)
         assert (process.returncode, output, errors.strip()) == (130, "", "")
 
 
@@ -142,7 +142,7 @@ def test_a_broken_pipe_is_quiet(settings: Emulator) -> None:
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        assert (process.stderr.read(), process.wait(timeout=30)) == ("", 141)
+        assert (process.stderr.read(), process.wait(timeout=180)) == ("", 141)
 
 
 def test_a_full_disk_is_one_line() -> None:
@@ -173,7 +173,7 @@ def test_the_emulator_serves_until_it_is_told_to_end(number: signal.Signals, sch
         result = python("-m", "gigachat_sdk", "chat", "Привет", **printed, PYTHONIOENCODING="utf-8")
         assert (result.returncode, result.stdout, result.stderr) == (0, "Вы написали: Привет\n", "")
         process.send_signal(number)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=180)
         assert (process.returncode, output) == (0, "")
         assert errors == "The emulator is running; Ctrl-C ends it.\n"
     ca_file = printed.get("GIGACHAT_CA_BUNDLE_FILE")
@@ -202,7 +202,7 @@ def test_the_emulator_does_faults_and_counts_them(tmp_path: Path) -> None:
         assert [command.returncode for command in commands] == [1, 1, 0]
         assert commands[0].stderr.startswith("error: 503 ")
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=180)
     assert errors.splitlines() == [
         "Faults, with the seed 5:",
         "  status (status=503) on /v1/models, 2 times at most",
@@ -217,4 +217,4 @@ def test_an_emulator_without_work_has_done_no_faults(tmp_path: Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=30)[1].endswith("Faults done: none.\n")
+        assert process.communicate(timeout=180)[1].endswith("Faults done: none.\n")

@@ -37,7 +37,7 @@ def shell(redirection: str, *args: str) -> subprocess.CompletedProcess[str]:
         ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *PYTHON, *args],
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=180,
     )
 
 
@@ -203,7 +203,7 @@ def test_a_run_outlives_its_terminal(settings: Emulator, source: Path, tmp_path:
         start_new_session=True,
     ) as process:
         os.close(terminal)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=180) == 0
     assert len(output.read_bytes().splitlines()) == 5
 
 

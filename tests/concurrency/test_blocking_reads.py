@@ -190,7 +190,7 @@ async def main():
         group.cancel_scope.cancel()
 anyio.run(main)
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)  # our own program
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=180)  # our own program
 
 
 @BACKENDS

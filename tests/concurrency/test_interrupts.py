@@ -137,10 +137,10 @@ def test_ctrl_c_ends_what_is_going_on(arguments: list[str], script: str) -> None
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
-            assert has_come.acquire(timeout=30)
+            assert has_come.acquire(timeout=120)
             until_it_waits(process.pid)
             process.send_signal(signal.SIGINT)
-            out, error = process.communicate(timeout=30)
+            out, error = process.communicate(timeout=180)
         finally:
             process.kill()
     assert (process.returncode, out, error) == (0, "", "")

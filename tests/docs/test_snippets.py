@@ -146,6 +146,6 @@ def test_a_command_line_runs(line: str, workplace: Path, emulator: Emulator) -> 
     first = process.stdout.readline()
     if line.startswith("gigachat-sdk emulator"):
         process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
     assert first or Path("answers.jsonl").exists()  # what `gigachat-sdk bulk` writes
