@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
 import sys
 import threading
+import time
 from typing import Any, ClassVar, Final
 
 import anyio
@@ -36,6 +38,10 @@ else:
 # A symbolic link is an error, and opening a pipe does not wait for its other end. Windows knows neither.
 SAFELY: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_FILE: Final = -1  # stands for a lock where its file cannot be used
+# Seconds that another process may take to buy a token: longer than any purchase. Three attempts that hang in connecting
+# (10 s) and in reading (30 s) take 136 s with the pauses between them; two pauses that the service asks for, 120 s.
+_PATIENCE: Final = 150.0
+_GAP: Final = 10.0  # seconds without a look after which another process may have the lock
 _BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 
@@ -119,7 +125,8 @@ class RefreshLock(FileLock):
     """The lock under which tokens are renewed; where its file cannot be used, each process buys tokens of its own.
 
     Who has it may call code of the user's, `on_retry`, which may need the token of another account: it must not wait
-    for itself, and goes on without the lock.
+    for itself, and goes on without the lock. So does this process, with a warning, where another one that stands still
+    (it was stopped, say) keeps the lock for longer than any purchase takes, until it is free.
 
     Args:
         path: The lock's file.
@@ -130,6 +137,8 @@ class RefreshLock(FileLock):
     def _begin(self) -> None:
         super()._begin()
         self._alone = threading.Lock()  # threads and tasks exclude each other without the file, too
+        self._busy_since = self._busy_at = -math.inf  # what follows is of whoever is alone
+        self._is_given_up = False
 
     def leave_to_parent(self) -> None:
         """After a fork the lock is the parent's, and so is what it did with it."""
@@ -166,6 +175,10 @@ class RefreshLock(FileLock):
         held = None
         try:
             held = super()._take()
+            if held is not None:
+                self._busy_at, self._is_given_up = -math.inf, False
+            elif self._is_kept_too_long():
+                held = _NO_FILE
         except OSError as error:
             logger.warning("processes cannot share a token, each buys its own: %s", error)
             held = _NO_FILE
@@ -173,6 +186,23 @@ class RefreshLock(FileLock):
             if held is None:
                 self._alone.release()
         return held
+
+    def _is_kept_too_long(self) -> bool:
+        """Say of a lock that is not free whether to go on without it; tell once."""
+        now = time.monotonic()
+        if now - self._busy_at > _GAP:
+            self._busy_since = now
+        self._busy_at = now
+        if not self._is_given_up and now - self._busy_since >= _PATIENCE:
+            self._is_given_up = True
+            logger.warning(
+                "%s has been locked for %d s, longer than buying a token takes; until it is free, this process buys "
+                "tokens of its own. A process that stands still may have it (`lsof` tells which): let it go on, or end "
+                "it",
+                self.path,
+                now - self._busy_since,
+            )
+        return self._is_given_up
 
     def _give_back(self, held: int) -> None:
         try:

@@ -65,7 +65,9 @@ class FileTokenStore:
     saved (no space, no permission), the process that has bought it goes on with it, and a warning says why.
 
     Tokens are renewed under a lock between processes: a file beside the first one, `<path>.refresh.lock`. A process
-    that is killed gives it back at once. A token endpoint that answers with an error is left in peace by all together.
+    that is killed gives it back at once; one that was stopped keeps it, and after 150 seconds, longer than a purchase
+    takes, the others log a warning and buy tokens of their own until it is free. A token endpoint that answers with an
+    error is left in peace by all together.
     Accounts that share a file take turns in buying tokens: give each a file of its own where one endpoint is slow.
 
     Args:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from typing_extensions import Self
 
-from ._concurrency import AsyncSignal, Signal
+from ._concurrency import AsyncSignal, LoopRef, Signal, is_gone
 from ._logging import logger
 from ._quota import EVERY_MODEL
 from ._redis import OnOutage, OutageError, SharedRedis
@@ -89,10 +89,11 @@ class RedisSlot:
 class Waiter:
     """Somebody who waits for a slot. Of the keeper and himself only one gets the claim, and so decides how it ends."""
 
-    def __init__(self, bucket: Bucket, signal: Signal | AsyncSignal) -> None:
+    def __init__(self, bucket: Bucket, signal: Signal | AsyncSignal, loop: LoopRef | None = None) -> None:
         self.bucket = bucket
         self.ticket: str = bucket.next_ticket()
         self.signal: Signal | AsyncSignal = signal
+        self.loop: LoopRef | None = loop  # of asyncio, which may be closed around him
         self.arrived: float = time.monotonic()
         self.number: int = 0
         self.has_waited: bool = False
@@ -146,6 +147,7 @@ class Bucket:
         self.waiters: OrderedDict[str, Waiter] = OrderedDict()
         self._fresh: dict[str, Waiter] = {}  # those of them whose place in the line Redis does not know yet
         self.held: set[str] = set()
+        self._loops: dict[str, LoopRef] = {}  # those of asyncio that slots were lent to
         self.gone: list[str] = []
         self.known: Answer = Answer(False, 0, 0, False, self.limit, 0, "", frozenset())
         self.next_tick: float = 0.0
@@ -156,7 +158,7 @@ class Bucket:
         self._process = process
         self._lease = settings.lease
         self._numbers = count(1)
-        self._next_beat = self._next_whole = 0.0
+        self._next_beat = self._next_whole = self._next_look = 0.0
         self._changed: float = 0.0
         self._has_warned = False
 
@@ -176,10 +178,13 @@ class Bucket:
     @property
     def in_use(self) -> int:
         """How many slots are held now; one that was given back is not, though the keeper may not have read it yet."""
-        return max(0, len(self.held) - len(self.released))
+        return len(self.held.difference(self.released.copy()))
 
     def take_in(self, now: float) -> None:
-        """Read the notes of the others."""
+        """Read the notes of the others, and once a heartbeat look for loops that were closed around theirs."""
+        if now >= self._next_look:
+            self._next_look = now + HEARTBEAT
+            self._take_from_closed_loops()
         has_changed = bool(self.arrivals or self.leaving or self.released)
         while self.arrivals:
             waiter = self.arrivals.popleft()
@@ -193,10 +198,18 @@ class Bucket:
         while self.released:
             ticket = self.released[0]
             self.held.discard(ticket)
+            self._loops.pop(ticket, None)
             self.gone.append(ticket)
             self.released.popleft()  # after that, so that nobody is told of slots that were given back
         if has_changed:
             self._changed = self.next_tick = now
+
+    def _take_from_closed_loops(self) -> None:
+        """Note what tasks hold and wait for that will never run again: they cannot do it themselves."""
+        self.released.extend([ticket for ticket, loop in self._loops.items() if is_gone(loop)])
+        for waiter in self.waiters.values():
+            if waiter.loop is not None and is_gone(waiter.loop):
+                waiter.leave()
 
     def tell_all(self) -> None:
         """Let the next tick come at once, and be a whole one."""
@@ -280,6 +293,8 @@ class Bucket:
         """Give a slot to somebody, who waits no more."""
         self._forget(waiter.ticket)
         self.held.add(waiter.ticket)
+        if waiter.loop is not None:
+            self._loops[waiter.ticket] = waiter.loop
         waiter.settle(RedisSlot(self, waiter.ticket, number, has_waited=waiter.has_waited))
 
     def refuse(self, waiter: Waiter, outage: OutageError) -> None:
@@ -292,6 +307,7 @@ class Bucket:
         """Give back all slots and all places in the line."""
         self.gone += [*self.held, *self.waiters]
         self.held.clear()
+        self._loops.clear()
         self.waiters.clear()
         self._fresh.clear()
 

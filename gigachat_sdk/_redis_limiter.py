@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ._concurrency import AsyncSignal, Signal
+from ._concurrency import AsyncSignal, LoopRef, Signal, asyncio_loop
 from ._deadline import DeadlineError, shortened
 from ._headers import Hidden
 from ._quota import EVERY_MODEL, check_limits, limit_name
@@ -28,6 +28,7 @@ class RedisLimiter:
     `redis`, and Redis 6 or newer, or Valkey; a cluster will do. One thread a process, which runs while there is
     something to do, speaks with Redis; giving a slot back never waits for it.
 
+    The slots of an event loop of asyncio that is closed while its tasks hold them come back within a second or so.
     A process that is killed holds its slots until their lease is over, and loses its places in the line after a
     second. Where a process stands still for longer than the lease, others get its slots although its requests may
     still be in flight. A Redis that knows nothing of a limit (the first time, after a day without requests, after
@@ -140,7 +141,7 @@ class RedisLimiter:
         if bucket is None:
             return RedisSlot(None, "", 0, has_waited=False)
         seconds, signal = shortened(self._timeout), AsyncSignal()
-        waiter = self._enter(bucket, signal)
+        waiter = self._enter(bucket, signal, asyncio_loop())
         try:
             await signal.wait(seconds)
         except BaseException:
@@ -158,8 +159,8 @@ class RedisLimiter:
         name = limit_name(self._settings.limits, model)
         return None if name is None else self._keeper.buckets[name]
 
-    def _enter(self, bucket: Bucket, signal: Signal | AsyncSignal) -> Waiter:
-        waiter = Waiter(bucket, signal)
+    def _enter(self, bucket: Bucket, signal: Signal | AsyncSignal, loop: LoopRef | None = None) -> Waiter:
+        waiter = Waiter(bucket, signal, loop)
         try:
             self._keeper.enter(waiter)
         except BaseException:

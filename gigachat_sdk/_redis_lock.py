@@ -112,20 +112,31 @@ class GuardedRedis:
 
 
 class Keeper(threading.Thread):
-    """Holds a lock in Redis for as long as it is needed, and then gives it back."""
+    """Holds a lock in Redis for as long as it is needed, and then gives it back.
+
+    Args:
+        redis: Where the lock is.
+        key: Its key there.
+        holder: Its value, which is nobody else's.
+        lease: Seconds after which it is free when this process was killed.
+        is_abandoned: Says whether its holder will never give it back.
+    """
 
     running: Final[set[Keeper]] = set()
 
-    def __init__(self, redis: GuardedRedis, key: str, holder: str, lease: float) -> None:
+    def __init__(
+        self, redis: GuardedRedis, key: str, holder: str, lease: float, is_abandoned: Callable[[], bool]
+    ) -> None:
         super().__init__(name="gigachat-sdk token lock", daemon=True)
         self._redis, self._key, self._holder, self._lease = redis, key, holder, lease
+        self._is_abandoned = is_abandoned
         self._is_over = threading.Event()
         self.process: int = os.getpid()
 
     def run(self) -> None:
         """Renew the lease until told to finish."""
         try:
-            while not self._is_over.wait(self._lease / 3):
+            while not self._is_over.wait(self._lease / 3) and not self._is_abandoned():
                 with suppress(OutageError):
                     self._redis.run(_RENEW, self._key, self._holder, int(self._lease * 1000))
             with suppress(OutageError):  # the lease ends by itself
@@ -222,7 +233,7 @@ class RedisLock(SharedLock[Hold]):
         self._taken()
         if is_away:
             return Hold()
-        keeper = Keeper(self._redis, key, holder, self._lease)
+        keeper = Keeper(self._redis, key, holder, self._lease, self.is_abandoned)
         keeper.begin()
         return Hold(keeper)
 

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from ._concurrency import AsyncLock, async_read_in_thread, async_sleep, sleep
+from ._concurrency import AsyncLock, LoopRef, async_read_in_thread, async_sleep, asyncio_loop, is_gone, sleep
 from ._deadline import shortened
 
 HeldT = TypeVar("HeldT")
@@ -30,7 +30,7 @@ class SharedLock(ABC, Generic[HeldT]):
     Of the threads of a process one at a time tries to take it, and of the tasks of an event loop one; so a hundred
     callers ask outside as often as one. Whoever waits looks again after a pause, within the deadline of the call.
     A thread that would wait for a task of its own event loop (sync code called by a coroutine) goes on without the
-    lock: that task could never end.
+    lock: that task could never end. A task whose event loop was closed around it loses the lock to the next who tries.
 
     Args:
         place: Names the lock within this process: what has the same place is the same lock.
@@ -38,10 +38,13 @@ class SharedLock(ABC, Generic[HeldT]):
 
     _all: ClassVar[weakref.WeakSet[SharedLock[Any]]] = weakref.WeakSet()
     _task_threads: ClassVar[dict[str, int]] = {}  # by place: the thread whose event loop runs the holder
+    _task_locks: ClassVar[dict[str, SharedLock[Any]]] = {}  # by place: the lock that a task holds
 
     def __init__(self, place: str) -> None:
         self._place = place
         self._held: HeldT | None = None
+        self.hold: int = 0  # how often it was taken
+        self.lost: set[int] = set()  # which of these times it was taken away from a task that could not run any more
         self._begin()
         SharedLock._all.add(self)
 
@@ -49,7 +52,8 @@ class SharedLock(ABC, Generic[HeldT]):
         self._threads = threading.Lock()
         self._tasks = AsyncLock()
         self._turn: Any = None  # the one of both that the holder has
-        self._guard = threading.Lock()
+        self._loop: LoopRef | None = None  # the holder's, where he is a task of asyncio
+        self._guard = threading.RLock()  # a task of a closed loop may be collected in a thread that has it
         self._passes = 0  # how many threads go on without the lock
         self._busy_until = 0.0
 
@@ -57,6 +61,7 @@ class SharedLock(ABC, Generic[HeldT]):
         """After a fork the lock is the parent's, and so may be the turns."""
         held, self._held = self._held, None
         self._task_threads.pop(self._place, None)
+        self._task_locks.pop(self._place, None)
         self._begin()
         if held is not None:
             self._forget(held)
@@ -121,9 +126,14 @@ class SharedLock(ABC, Generic[HeldT]):
         if self._passes:  # while it goes on without the lock, a thread keeps the loop of the holder from running
             self._passes -= 1
             return
+        is_abandoned = self.is_abandoned()
         turn = self._let_go()
-        if turn is not None:  # else this is the child of a fork, and the lock is the parent's
+        if turn is not None and not is_abandoned:  # None in the child of a fork, where the lock is the parent's
             turn.release()
+
+    def is_abandoned(self) -> bool:
+        """Say whether a task holds the lock whose event loop was closed around it: it will never give it back."""
+        return self._loop is not None and is_gone(self._loop)
 
     def _seems_busy(self) -> bool:
         return time.monotonic() < self._busy_until
@@ -136,28 +146,47 @@ class SharedLock(ABC, Generic[HeldT]):
         return True
 
     def _try(self, turn: threading.Lock) -> bool:
+        held = self._take_or_note()
+        if held is None:
+            return False
+        self._begin_hold(held, turn, None)
+        return True
+
+    def _take_or_note(self) -> HeldT | None:
+        """Take the lock if it is free; else note that it is not, unless it is so from now on."""
         held = self._take()
         if held is None:
             self._busy_until = time.monotonic() + _BUSY_FOR
-            return False
-        self._held, self._turn = held, turn
-        return True
+            self._take_from_closed_loop()
+        return held
+
+    def _take_from_closed_loop(self) -> None:
+        for lock in {self, self._task_locks.get(self._place, self)}:
+            with lock._guard:
+                if lock.is_abandoned():
+                    lock.lost.add(lock.hold)
+                    lock._passes, self._busy_until = 0, 0.0
+                    lock._let_go()
+
+    def _begin_hold(self, held: HeldT, turn: Any, loop: LoopRef | None) -> None:
+        self._held, self._turn, self._loop = held, turn, loop
+        self.hold += 1
 
     async def _try_in_thread(self, turn: AsyncLock) -> bool:
         """Try in a thread, which goes on alone when the task is cancelled, and then gives back what it has got."""
-        ticket, thread, process = _Ticket(), threading.get_ident(), os.getpid()
+        ticket, thread, process, loop = _Ticket(), threading.get_ident(), os.getpid(), asyncio_loop()
 
         def take() -> bool:
-            held = self._take()
+            held = self._take_or_note()
             if held is None:
-                self._busy_until = time.monotonic() + _BUSY_FOR
                 return False
             with self._guard:
                 if ticket.is_wanted:
                     # At once: the loop may be waiting for the lock itself, in sync code that a coroutine called.
                     self._task_threads[self._place] = thread
-                    self._held, self._turn = held, turn
-                    ticket.is_taken = True
+                    self._task_locks[self._place] = self
+                    self._begin_hold(held, turn, loop)
+                    ticket.hold = self.hold
                     return True
             self._give_back(held)
             return False
@@ -167,15 +196,16 @@ class SharedLock(ABC, Generic[HeldT]):
         except BaseException:
             with self._guard:
                 ticket.is_wanted = False
-            if ticket.is_taken and process == os.getpid():
+            if ticket.hold is not None and ticket.hold not in self.lost and process == os.getpid():
                 self._let_go()
             raise
 
     def _let_go(self) -> Any:
         """Give the lock back and return the turn."""
         held, turn = self._held, self._turn
-        self._held = self._turn = None
+        self._held = self._turn = self._loop = None
         self._task_threads.pop(self._place, None)
+        self._task_locks.pop(self._place, None)
         if held is not None:
             self._give_back(held)
         return turn
@@ -184,7 +214,7 @@ class SharedLock(ABC, Generic[HeldT]):
 @dataclass
 class _Ticket:
     is_wanted: bool = True
-    is_taken: bool = False
+    hold: int | None = None  # that has begun with it
 
 
 class TaskSide:
@@ -196,6 +226,7 @@ class TaskSide:
 
     def __init__(self, lock: SharedLock[Any]) -> None:
         self._lock = lock
+        self._hold: int | None = None
 
     async def acquire(self, *, wait: bool = True) -> bool:
         """Take the lock; without `wait` only if it is free now. Return whether it was taken.
@@ -203,11 +234,15 @@ class TaskSide:
         Raises:
             DeadlineError: The deadline of the call came first.
         """
-        return await self._lock.aacquire(wait=wait)
+        is_taken = await self._lock.aacquire(wait=wait)
+        if is_taken:
+            self._hold = self._lock.hold
+        return is_taken
 
     def release(self) -> None:
-        """Give the lock back."""
-        self._lock.release()
+        """Give the lock back, unless it was lost: somebody else may have it."""
+        if self._hold not in self._lock.lost:
+            self._lock.release()
 
 
 def _within_deadline(seconds: float) -> float:

@@ -5,24 +5,28 @@ One limiter serves sync and async clients at the same time; methods beginning wi
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from typing_extensions import Self
 
 from ._concurrency import AsyncSignal, LoopRef, Signal, asyncio_loop, is_gone
 from ._constants import CLOCK_ERROR, LONGEST_TIME
-from ._deadline import DeadlineError, current_deadline, shortened
+from ._deadline import Deadline, DeadlineError, current_deadline, shortened
 from ._lifetimes import leave_to_parent_at_fork
 from ._logging import logger
 from ._quota import EVERY_MODEL, Window, check_limits, limit_name
 from .errors import ConfigurationError, ConfigurationTypeError, LimiterTimeoutError
 
 SignalT = TypeVar("SignalT", Signal, AsyncSignal)
+
+_SLICE: Final = 1.0  # seconds after which somebody who waits looks whether loops with slots were closed: nobody tells
+_LOOKS_AT_ONCE: Final = 100  # a second at most, by all who wait
 
 
 @runtime_checkable
@@ -169,7 +173,8 @@ class LocalLimiter:
     """Lets no more than `n` requests be in flight at a time, in this process; first come, first served.
 
     Share one between clients that share an account. Threads and tasks of any event loop wait in one line. The slots of
-    an event loop that is closed while its tasks hold them are free again for the next who wants one.
+    an event loop that is closed while its tasks hold them are free again at once for the next who wants one, and within
+    a second or so for those who wait already.
 
     Args:
         n: How many requests; or limits by model, as in `{"GigaChat-2-Max": 2, "*": 10}`. A model that is named has
@@ -234,7 +239,9 @@ class LocalLimiter:
         if isinstance(entered, LocalSlot):
             return entered
         try:
-            entered.signal.wait(shortened(self._timeout))
+            for seconds in self._slices(bucket):
+                if entered.signal.wait(seconds):
+                    break
         except BaseException:
             self._give_up(bucket, entered)
             raise
@@ -251,7 +258,9 @@ class LocalLimiter:
         if isinstance(entered, LocalSlot):
             return entered
         try:
-            await entered.signal.wait(shortened(self._timeout))
+            for seconds in self._slices(bucket):
+                if await entered.signal.wait(seconds):
+                    break
         except BaseException:
             self._give_up(bucket, entered)
             raise
@@ -275,6 +284,22 @@ class LocalLimiter:
                 self._given_back.extend((bucket, number) for number in bucket.stranded())
         self._settle()
         return entered
+
+    def _slices(self, bucket: _Bucket) -> Generator[float]:
+        """Yield how long to wait at a time, and after each let the line move on if a slot is held by nobody any more.
+
+        A loop that is closed around its tasks says so to nobody: who waits has to look.
+        """
+        seconds = shortened(self._timeout)
+        time = None if seconds is None else Deadline(seconds)
+        is_over = False
+        while not is_over:
+            pause, rest = _slice_of(len(bucket.waiters)), math.inf if time is None else max(time.remaining, 0.0)
+            is_over = rest <= pause
+            yield min(pause, rest)
+            with self._guard:
+                self._given_back.extend((bucket, number) for number in bucket.stranded())
+            self._settle()
 
     def _slot_of(self, bucket: _Bucket, waiter: _Waiter[Any]) -> LocalSlot:
         slot = self._step_out(bucket, waiter)
@@ -325,6 +350,11 @@ class LocalLimiter:
     def __repr__(self) -> str:
         limits = ", ".join(str(bucket) for bucket in self._buckets.values())
         return f"LocalLimiter({limits}; {self.held} held, {self.waiting} waiting)"
+
+
+def _slice_of(waiting: int) -> float:
+    """Return how long one of so many who wait does so before a look at the slots of closed loops."""
+    return _SLICE * max(1.0, waiting / _LOOKS_AT_ONCE)
 
 
 def check_wait(name: str, seconds: Any) -> float | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -98,6 +100,30 @@ def test_a_process_that_was_forgotten_tells_all_once_more(bucket: Bucket) -> Non
     assert not bucket.tick(1.0).whole
     grant(bucket, now=1.0, is_forgotten=True)
     assert bucket.tick(1.0).line == [(waiter.ticket, 5)]
+
+
+def test_what_belongs_to_a_loop_that_was_closed_is_given_back_at_the_next_heartbeat(bucket: Bucket) -> None:
+    closed, still = asyncio.new_event_loop(), asyncio.new_event_loop()
+    held, kept, waiting, patient = (Waiter(bucket, Signal(), weakref.ref(loop)) for loop in (closed, still) * 2)
+    (thread,) = enter(bucket)
+    bucket.arrivals.extend([held, kept, waiting, patient])
+    bucket.take_in(50.0)
+    grant(bucket, held, kept, thread, now=50.0)
+    slot = held.leave()
+    assert isinstance(slot, RedisSlot)
+    closed.close()
+    bucket.take_in(50.0 + HEARTBEAT / 2)
+    assert (bucket.in_use, bucket.waiting, bucket.gone) == (3, 2, [])
+    bucket.take_in(50.0 + HEARTBEAT)
+    assert bucket.held == {kept.ticket, thread.ticket}
+    assert list(bucket.waiters) == [patient.ticket]
+    assert sorted(bucket.gone) == sorted([held.ticket, waiting.ticket])
+    assert bucket.next_tick == 50.0 + HEARTBEAT
+    slot.release()  # late, as whoever had it is collected
+    assert (bucket.in_use, bucket.waiting) == (2, 1)
+    bucket.take_in(50.0 + 2 * HEARTBEAT)
+    assert bucket.held == {kept.ticket, thread.ticket}
+    still.close()
 
 
 def test_whoever_left_before_his_slot_came_gives_it_back(bucket: Bucket) -> None:

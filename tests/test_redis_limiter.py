@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from itertools import count
 from typing import Any
 
@@ -208,6 +209,35 @@ def test_a_loop_that_is_gone_takes_no_slot_along(account: Account) -> None:
     until(lambda: limiter.held == limiter.waiting == 0)
 
 
+@pytest.mark.parametrize("who_waits", ["another process", "a thread", "a new loop"])
+def test_a_loop_that_is_closed_around_a_call_keeps_no_slot(account: Account, who_waits: str) -> None:
+    import asyncio
+
+    limiter = account.limiter()
+    loop, new_loop, got = asyncio.new_event_loop(), asyncio.new_event_loop(), threading.Event()
+    slots: list[Any] = [loop.run_until_complete(limiter.aacquire())]
+
+    def wait() -> None:
+        mine = account.limiter() if who_waits == "another process" else limiter
+        slots.append(new_loop.run_until_complete(mine.aacquire()) if who_waits == "a new loop" else mine.acquire())
+        got.set()
+
+    thread = in_thread(wait)
+    until(lambda: account.waiting() == 1)
+    ticket, ends = account.redis.zrange(account.key("held"), 0, -1, withscores=True)[0]
+    until(lambda: account.redis.zscore(account.key("held"), ticket) > ends)
+    assert not got.is_set()  # a loop that only stands still is not gone
+    loop.close()
+    assert got.wait(60)
+    slots[0].release()
+    until(lambda: not limiter._keeper.buckets["*"].gone)
+    assert account.held() == 1
+    slots[1].release()
+    until(lambda: account.held() == limiter.held == 0)
+    thread.join()
+    new_loop.close()
+
+
 def test_a_slot_that_is_dropped_comes_back(account: Account) -> None:
     limiter = account.limiter()
     ring: list[Any] = [limiter.acquire()]
@@ -267,7 +297,8 @@ def test_without_adaptive_a_refusal_changes_nothing(account: Account) -> None:
 
 @pytest.mark.anyio
 async def test_threads_and_tasks_of_several_clients_share_it(account: Account) -> None:
-    latency = Fault("latency", path="/v1/chat/completions", seconds=0.005)
+    # Long enough for several to be in flight on a busy machine.
+    latency = Fault("latency", path="/v1/chat/completions", seconds=0.05)
     ask: Any = {"messages": [{"role": "user", "content": "Привет!"}]}
     limiters = [account.limiter(3), account.limiter(3)]
     texts: list[Any] = []

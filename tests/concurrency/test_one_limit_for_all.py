@@ -15,6 +15,7 @@ from .conftest import ANSWER, CHAT, MESSAGES, at_once
 
 ASK: Any = {"messages": MESSAGES}
 LATE = Fault("latency", path=CHAT, seconds=0.005)
+LONG = Fault("latency", path=CHAT, seconds=0.05)  # long enough for several to be in flight on a busy machine
 
 
 def ask(client: Client) -> str:
@@ -34,7 +35,7 @@ async def ask_or_read(client: AsyncClient, number: int) -> str:
 
 def test_threads_of_several_clients_share_it() -> None:
     limiter = LocalLimiter(3)
-    with Emulator(concurrency=3, faults=[LATE]) as emulator:
+    with Emulator(concurrency=3, faults=[LONG]) as emulator:
         clients = [emulator.client(limiter=limiter, max_retries=0) for _ in range(4)]
         results = at_once(64, lambda number: (ask if number % 2 else read)(clients[number % 4]))
         assert results == [ANSWER] * 64
@@ -47,7 +48,7 @@ def test_threads_of_several_clients_share_it() -> None:
 @pytest.mark.anyio
 async def test_tasks_and_threads_share_it() -> None:
     limiter, results = LocalLimiter(3), dict[int, str]()
-    with Emulator(concurrency=3, faults=[LATE]) as emulator:
+    with Emulator(concurrency=3, faults=[LONG]) as emulator:
         client = emulator.client(limiter=limiter, max_retries=0)
         threaded: list[Any] = []
         thread = threading.Thread(target=lambda: threaded.extend(at_once(16, lambda number: ask(client))))

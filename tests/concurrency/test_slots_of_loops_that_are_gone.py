@@ -1,4 +1,4 @@
-"""Slots of an event loop that was closed around its tasks: whoever wants one next gets them."""
+"""Slots of an event loop that was closed around its tasks: whoever waits gets them, or else whoever wants one next."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from gigachat_sdk import LocalLimiter
+import gigachat_sdk.limits as limits_module
+from gigachat_sdk import LimiterTimeoutError, LocalLimiter
+from gigachat_sdk._concurrency import Signal
+from gigachat_sdk._deadline import Deadline, DeadlineError, running
 from gigachat_sdk.limits import LocalSlot
 
 
@@ -68,6 +71,81 @@ def test_whoever_waits_already_gets_it_first() -> None:
     early.join()
     assert (order, limiter.held) == (["early", "late"], 0)
     del slot
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long those who wait do so before they look again; they are made to look at once."""
+    noted: list[float] = []
+
+    def no_time(seconds: float) -> float:
+        noted.append(seconds)
+        return 0.001
+
+    monkeypatch.setattr(limits_module, "_slice_of", lambda waiting: no_time(_slice_of(waiting)))
+    return noted
+
+
+_slice_of = limits_module._slice_of
+
+
+@pytest.mark.parametrize("kind", ["thread", "task"])
+def test_whoever_waits_needs_nobody_else_to_come(looks: list[float], kind: str) -> None:
+    limiter, got = LocalLimiter(1), threading.Event()
+    loop = asyncio.new_event_loop()
+    slots: list[Any] = [loop.run_until_complete(limiter.aacquire())]
+
+    def wait() -> None:
+        slots.append(limiter.acquire() if kind == "thread" else asyncio.run(limiter.aacquire()))
+        got.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while len(looks) < 3:
+        assert limiter.held == 1  # a loop that only stands still is not gone
+        threading.Event().wait(0.001)
+    loop.close()
+    assert got.wait(60)
+    thread.join()
+    assert slots[1].has_waited
+    assert limiter.waiting == 0
+
+
+@pytest.mark.parametrize("time_is_up", ["timeout", "deadline"])
+def test_a_look_does_not_lengthen_the_wait(looks: list[float], time_is_up: str) -> None:
+    limiter = LocalLimiter(1, timeout=0.02 if time_is_up == "timeout" else None)
+    with limiter.acquire():
+        if time_is_up == "timeout":
+            with pytest.raises(LimiterTimeoutError):
+                limiter.acquire()
+        else:
+            with running(Deadline(0.02)), pytest.raises(DeadlineError):
+                limiter.acquire()
+    assert (limiter.held, limiter.waiting) == (0, 0)
+    assert looks
+
+
+def test_a_slot_that_is_free_when_time_is_up_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    limiter = LocalLimiter(1, timeout=0.01)
+    loop = asyncio.new_event_loop()
+    slot = loop.run_until_complete(limiter.aacquire())
+    wait = Signal.wait
+
+    def closed_meanwhile(signal: Signal, seconds: float | None) -> bool:
+        assert seconds is not None
+        assert seconds <= 0.01
+        loop.close()
+        return wait(signal, seconds)
+
+    monkeypatch.setattr(Signal, "wait", closed_meanwhile)
+    with limiter.acquire() as mine:
+        assert mine.has_waited
+    del slot
+
+
+@pytest.mark.parametrize(("waiting", "seconds"), [(1, 1.0), (100, 1.0), (1000, 10.0), (100_000, 1000.0)])
+def test_however_many_wait_they_do_not_look_more_than_a_hundred_times_a_second(waiting: int, seconds: float) -> None:
+    assert _slice_of(waiting) == seconds
 
 
 def test_a_loop_that_was_dropped_is_gone_as_well() -> None:

@@ -94,6 +94,22 @@ def test_taking_it_twice_with_one_answer_lost_is_taking_it_once(fleet: Stores) -
     assert guarded.run(lock_module._TAKE, key, "you", 1000) == 0
 
 
+@pytest.mark.parametrize("looks", [True, False], ids=["this process wants it", "others may want it"])
+def test_the_lock_of_a_task_whose_loop_was_closed_comes_back(fleet: Stores, looks: bool) -> None:
+    store, loop = fleet.worker(lease=1), asyncio.new_event_loop()
+    side = store.alock(NAME)
+    assert loop.run_until_complete(side.acquire())
+    until(lambda: fleet.server.client.pttl(fleet.key("lock")) < 800)
+    until(lambda: fleet.server.client.pttl(fleet.key("lock")) > 900)  # a loop that only stands still is not gone
+    loop.close()
+    if looks:
+        assert store.lock(NAME).acquire()
+        side.release()
+        assert not fleet.worker().lock(NAME).acquire(wait=False)
+        store.lock(NAME).release()
+    until(lambda: fleet.keys() == [])
+
+
 HOLDER = """
 import sys
 from gigachat_sdk import RedisTokenStore
