@@ -151,9 +151,9 @@ def amap(
             last one ended: it asks nothing that has an answer or a final error there, and yields that from the file. A
             request is known by its `id`, else by its place. Where the journal has another question under that id or
             at that place (other messages, another model, the client's included) the run ends with a `JournalError`:
-            give it another id, or the run another journal. Errors that pass (no connection, time, 429, 5xx) are asked
-            again. A killed process loses what was in flight; a power cut may also lose the last
-            lines, since they are brought to the disk at the end.
+            give it another id, or the run another journal. Errors that pass (no connection, time, 429, 5xx), and those
+            of an option (`deadline`, `timeout`, ...), are asked again. A killed process loses what was in flight; a
+            power cut may also lose the last lines, since they are brought to the disk at the end.
         ordered: Whether results come in the order of the requests (default), or as they finish.
         concurrency: How many are asked at a time. None for what the client's limiter allows in sum; without a limiter
             1 for the scope `GIGACHAT_API_PERS` and 10 for others.

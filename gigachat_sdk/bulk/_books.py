@@ -14,7 +14,7 @@ from .. import AsyncClient, Client
 from .._constants import LONGEST_TIME
 from .._deadline import Deadline, running
 from .._headers import Hidden
-from .._watch import watching
+from .._watch import LOOK, watching
 from ..errors import (
     APIConnectionError,
     APIError,
@@ -24,7 +24,7 @@ from ..errors import (
     GigaChatError,
     InvalidRequestError,
 )
-from ..limits import ConcurrencyLimiter, Slot
+from ..limits import ConcurrencyLimiter
 from ..types.http import RetryInfo, scrub_url
 from ._items import Item, duplicate, key_of, read_item, with_place
 from ._journal import Journal
@@ -33,14 +33,10 @@ from ._patience import PATIENCE, QUOTA_PATIENCE, Patience, is_of_quota
 from ._progress import BulkProgress, Reporter, Told, reporter_for
 from ._records import Record, line_of
 from ._results import BulkResult, ResponseT, is_of_tokens, stands_beside
+from ._watched import StoppedError, Watched
 
-_LOOK = 0.1  # seconds between two looks whether a run is ending, while it waits for a token
 _ASKED_AHEAD = 2  # requests being asked or about to be, for each that may be asked at a time
 _TAKEN_AHEAD = 4  # requests taken and not given back, for each that may be asked at a time
-
-
-class StoppedError(Exception):
-    """A retry that nobody wants any more, since the run is ending."""
 
 
 @dataclass(frozen=True)
@@ -49,59 +45,11 @@ class Wait:
 
     Attributes:
         until: When, on the clock of `time.monotonic`.
-        deadline: Of the item, from its first sending on; None where it has none, or was not sent yet.
+        deadline: Of the item, from when it was taken on; None where it has none, or is still in the queue.
     """
 
     until: float
     deadline: Deadline | None = None
-
-
-class Watched:
-    """The limiter of a run, which gives no slot once the run is ending (internal).
-
-    Args:
-        limiter: The client's.
-        books: The run's.
-    """
-
-    def __init__(self, limiter: ConcurrencyLimiter, books: Books[Any]) -> None:
-        self._limiter = limiter
-        self._books = books
-
-    def acquire(self, model: str | None = None) -> Slot:
-        """Take a slot."""
-        with self._in_line(threading.get_ident()):
-            slot = self._limiter.acquire(model)
-        return self._checked(slot)
-
-    async def aacquire(self, model: str | None = None) -> Slot:
-        """Take a slot."""
-        with self._in_line(object()):
-            slot = await self._limiter.aacquire(model)
-        return self._checked(slot)
-
-    @contextmanager
-    def _in_line(self, place: object) -> Generator[None, None, None]:
-        """Say that somebody waits for a slot; whoever ends the run sets its flag first, and then looks who waits."""
-        line = self._books.in_line
-        line.add(place)
-        try:
-            if self._books.is_stopping:
-                raise StoppedError
-            yield
-        except Exception:
-            line.discard(place)
-            if self._books.is_stopping:
-                raise StoppedError from None
-            raise
-        finally:
-            line.discard(place)
-
-    def _checked(self, slot: Slot) -> Slot:
-        if self._books.is_stopping:
-            slot.release()
-            raise StoppedError
-        return slot
 
 
 def is_of_deadline(error: object, item: Item) -> bool:
@@ -128,7 +76,7 @@ class Books(Generic[ResponseT]):
         self.is_exhausted = False
         self.is_stopping = False
         self.in_line: set[object] = set()  # for each item that waits for a slot, its thread or something of its own
-        self.error: BaseException | None = None
+        self.error: BaseException | None = None  # why the run ends; nobody has been told yet
         self.progress = BulkProgress(total=options.total)
         self._token_urls = frozenset(map(scrub_url, (config.auth_url, f"{config.base_url}/token")))
         self._tokens = Patience(PATIENCE, "no token can be bought")
@@ -138,6 +86,7 @@ class Books(Generic[ResponseT]):
         self._has_answers = False
         self._left = 0  # items that were taken and not finished
         self._is_cut = False
+        self._has_failed = False
         self._on_retry = config.on_retry
         self._seconds = config.retry.deadline
         self._taken = 0
@@ -170,7 +119,7 @@ class Books(Generic[ResponseT]):
         reporter.close()
         if self._journal is not None:
             try:
-                if self.options.sorts_journal and self.is_exhausted and self.error is None:
+                if self.options.sorts_journal and self.is_exhausted and not (self._is_cut or self._has_failed):
                     self._journal.sort(self._place_of)
             finally:
                 self._journal.close()
@@ -233,28 +182,54 @@ class Books(Generic[ResponseT]):
         if self.error is None:
             self.error = error
 
+    def cut(self) -> None:
+        """Take nothing more, as the source was interrupted, and whoever takes the results knows."""
+        self.is_exhausted = self._is_cut = True
+
     def fail(self, error: BaseException) -> None:
-        """End the run because of an error: what is being asked is finished, and nothing is begun."""
+        """End the run because of an error: what is being asked is finished, and nothing is begun.
+
+        The first one counts, and more than one of the source, which would come again.
+        """
         self.is_stopping = True
-        if self.error is None:
+        if not self._has_failed:
+            self._has_failed = True
             self.error = error
+
+    def take_error(self) -> BaseException | None:
+        """Return why the run ends, for whoever takes its results; once."""
+        error, self.error = self.error, None
+        return error
+
+    def take_failure(self) -> BaseException | None:
+        """Return why the run ends, for whoever leaves it; once.
+
+        An error of what the source gives, further on than anybody wants to go, is none of theirs.
+        """
+        error = self.take_error()
+        return error if self._has_failed else None
+
+    def forget_frames(self) -> None:
+        """Let the error go without its frames, where they may have callers that are to be forgotten."""
+        if self.error is not None:
+            self.error.__traceback__ = None
 
     # ---- what is asked ----
 
     def deadline_of(self, item: Item) -> Deadline | None:
-        """Return when an item is to be done with that is sent now for the first time; None where nothing ends it."""
+        """Return when an item is to be done with that is taken on now; None where nothing ends it."""
         seconds: Any = item.request.get("deadline", self._seconds)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             return None
         return Deadline(seconds) if 0 < seconds <= LONGEST_TIME else None  # the call refuses others
 
     def first_wait(self, item: Item) -> Wait:
-        """Return when an item is to be sent for the first time: now, or after a pause that it could not outlast."""
+        """Return when an item is to be taken on: now, or after a pause that it could not outlast."""
         return Wait(0.0 if self.deadline_of(item) is None else max(self._tokens.until, self._quota.until))
 
     @contextmanager
     def asking(self, deadline: Deadline | None = None) -> Generator[None, None, None]:
-        """Let a request of the client inside the block take no slot any more once the run is ending.
+        """Let a request of the client inside the block take no slot, and wait for no retry, once the run is ending.
 
         Args:
             deadline: Of the item; the pauses of the run count.
@@ -263,8 +238,17 @@ class Books(Generic[ResponseT]):
         def view(limiter: ConcurrencyLimiter) -> ConcurrencyLimiter:
             return Watched(limiter, self) if limiter is self._client.limiter else limiter
 
-        with watching(view), running(deadline):
+        with watching(view, self.look), running(deadline):
             yield
+
+    def look(self) -> None:
+        """Look whether the run goes on.
+
+        Raises:
+            StoppedError: It is ending.
+        """
+        if self.is_stopping:
+            raise StoppedError
 
     def arguments_of(self, item: Item) -> Hidden:
         """Return the keywords that an item is asked with."""
@@ -276,8 +260,7 @@ class Books(Generic[ResponseT]):
             own: Callable[[RetryInfo], Any] | None = told or self._on_retry
 
             def on_retry(info: RetryInfo) -> Any:
-                if self.is_stopping:
-                    raise StoppedError
+                self.look()
                 return None if own is None else own(info)
 
             arguments["on_retry"] = on_retry
@@ -313,7 +296,7 @@ class Books(Generic[ResponseT]):
             if deadline is None or until < deadline.ends_at:
                 return Wait(until, deadline)
         if isinstance(answer, APIConnectionError) and self._client.is_closed:  # that ended it
-            return answer
+            return None if self.is_stopping else answer
         if isinstance(answer, GigaChatError):
             answer = answer.with_traceback(None)  # its frames hold the request, and whoever keeps results keeps them
         if self._journal is not None:
@@ -333,7 +316,7 @@ class Books(Generic[ResponseT]):
     def pause(self, wait: Wait) -> float:
         """Return the seconds that an item waits yet, or until the next look; 0 for no longer."""
         left = 0.0 if self.is_stopping else wait.until - monotonic()
-        return min(max(left, 0.0), _LOOK)
+        return min(max(left, 0.0), LOOK)
 
     def finish(self, outcome: BulkResult[ResponseT] | BaseException | None) -> None:
         """Take note of what has become of an item that was being asked."""

@@ -27,7 +27,7 @@ from ..types.chat_request import plain
 BulkRequest: TypeAlias = Mapping[str, Any] | pydantic.BaseModel
 
 # How a request is sent says nothing of what it asks: a header with another token asks the same.
-_NO_QUESTION = OPTION_NAMES - {"extra_body", "extra_query"}
+NO_QUESTION = OPTION_NAMES - {"extra_body", "extra_query"}
 
 _OF_THE_CLIENT = frozenset({"chat.completions.create", "v2.chat.completions.create", "tokens.count"})  # in their model
 _ENDPOINTS = {  # the method below the client, and the model of its answers
@@ -199,7 +199,7 @@ def digest_of(request: Mapping[str, Any], endpoint: str, model: str | None = Non
         model: The client's model, which is asked where the request names none.
     """
     question = {
-        name: _canonical(value) for name, value in request.items() if name not in _NO_QUESTION and value is not None
+        name: _canonical(value) for name, value in request.items() if name not in NO_QUESTION and value is not None
     }
     if endpoint in _OF_THE_CLIENT and not brings_a_model(question):
         question["model"] = model

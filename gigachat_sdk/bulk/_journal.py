@@ -226,10 +226,10 @@ class Journal:
         return BulkResult(item.index, dict(item.request), response, error, item.id, from_journal=True)
 
     def _refusal(self, item: Item, reason: str, *, is_error: bool = False) -> JournalError:
+        advice = ", or ask it again with retry_errors" if is_error else ""
         if item.id is None:
             text = f"the journal {self.path} {reason} at this place; give it a file of its own, or requests an id"
-            return JournalError(f"{text} that they are known by")
-        advice = ", or ask it again with retry_errors" if is_error else ""
+            return JournalError(f"{text} that they are known by{advice}")
         return JournalError(
             f"the journal {self.path} {reason} under the id {item.id!r}; give what is asked now, of this model, "
             f"another id, or a journal of its own{advice}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeGuard
@@ -24,6 +25,7 @@ from ..errors import (
 from ..types._base import ResponseModel
 from ..types.chat_completion import ChatCompletion
 from ..types.http import Headers, ResponseInfo
+from ._items import NO_QUESTION
 
 ResponseT = TypeVar("ResponseT", bound=ResponseModel, default=ChatCompletion)
 
@@ -35,6 +37,9 @@ _OF_THE_ACCOUNT = (
     ConfigurationError,
     SharedStateError,
 )
+
+
+_NAME = re.compile(r"\w*")
 
 
 class JournalError(GigaChatError):
@@ -127,12 +132,17 @@ def _is_of_this_package(error: TypeError) -> bool:
 def is_final(error: Exception) -> bool:
     """Say whether asking again would fail the same way; trouble of the network and of a loaded service passes.
 
+    So does a refused option, such as a `deadline`: the question says nothing of it, so it may be mended the next time.
+
     Args:
         error: An error of a request.
     """
     if isinstance(error, APIStatusError):
         return 400 <= error.status_code < 500 and error.status_code not in RETRY_STATUSES
-    return isinstance(error, InvalidRequestError | TypeError)
+    if isinstance(error, InvalidRequestError):
+        name = _NAME.match(error.param or error.message)
+        return name is None or name[0] not in NO_QUESTION
+    return isinstance(error, TypeError)
 
 
 def error_document(error: Exception) -> dict[str, Any]:

@@ -19,11 +19,13 @@ from typing_extensions import Self
 from .. import AsyncClient
 from .._concurrency import async_in_thread, async_sleep
 from .._lifetimes import async_when_dropped
-from ._books import Books, StoppedError, Wait
+from .._logging import logger
+from ._books import Books, Wait
 from ._items import BulkRequest, Item, refusal_of
 from ._options import Options
 from ._progress import BulkProgress
 from ._results import BulkResult, ResponseT
+from ._watched import StoppedError
 
 # The runs that a task works for. It inherits them from the task that has begun it, which may wait for its end.
 _works_for: ContextVar[frozenset[object]] = ContextVar("gigachat_sdk_bulk", default=frozenset())
@@ -133,7 +135,10 @@ class Gang(Generic[ResponseT]):
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as error:  # of the source
-            books.end(error)
+            if books.is_stopping:  # as it was being closed
+                books.fail(error)
+            else:
+                books.end(error)
         finally:
             self._feeder = None
             close = getattr(source, "aclose", None)
@@ -238,6 +243,21 @@ class Gang(Generic[ResponseT]):
         else:
             await self._end()
 
+    def take_failure(self) -> BaseException | None:
+        """Return the error that nobody was told of; None for a task of the run, as whoever leaves it is to know."""
+        return None if self._mark in _works_for.get() else self.books.take_failure()
+
+    async def close_alone(self) -> None:
+        """Close where nobody is there to be told of an error."""
+        failure: BaseException | None
+        try:
+            await self.aclose()
+            failure = self.books.take_failure()
+        except Exception as error:
+            failure = error
+        if failure is not None:
+            logger.warning("a bulk run that was left has ended with an error: %s", failure)
+
     async def _end_alone(self) -> None:
         await _quietly(self._end, self.books)
 
@@ -271,8 +291,9 @@ class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
     """The results of `bulk.amap`, as they come; an async iterator and an async context manager.
 
     Leaving its `async with` block waits for the requests in flight (their answers still go to the journal) and begins
-    no other. An error or a cancellation that leaves it, and `aclose()`, cancel them: the journal does not have them,
-    and the next run asks them again. A run that is dropped does the same.
+    no other. Where one of them ends the run, as one does whose answer cannot be written, that error is raised. An error
+    or a cancellation that leaves the block, and `aclose()`, cancel them: the journal does not have them, and the next
+    run asks them again. A run that is dropped does the same. What else has gone wrong is logged then.
 
     Example:
         >>> async with bulk.amap(client, requests, "out.jsonl") as results:
@@ -328,8 +349,8 @@ class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
                 result = books.give_back()
                 gang.room.ring()
                 return result
-            await self.aclose()
-            error, books.error = books.error, None
+            await self._close()
+            error = books.take_error()
             if error is not None:
                 try:
                     raise error
@@ -342,19 +363,32 @@ class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
 
     async def _begin(self) -> None:
         self._has_begun = True
-        self._watch = async_when_dropped(self, self._gang.aclose)
+        self._watch = async_when_dropped(self, self._gang.close_alone)
         requests, self._requests = self._requests, None
         try:
             await self._gang.begin(requests)
         except BaseException:
-            await self.aclose()
+            await self._close()
             raise
 
     async def aclose(self) -> None:
         """Cancel the requests in flight, wait for their end, and close the journal. Does nothing twice.
 
         The run's own source, and what a request calls, may close it too, and do not wait.
+
+        Raises:
+            OSError: The journal cannot be written.
+            GigaChatError: The account is the trouble.
         """
+        await self._close()
+        failure = self._gang.take_failure()
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure
+
+    async def _close(self) -> None:
         self._gang.is_closed = True
         if self._has_begun:
             self._watch.detach()
@@ -366,11 +400,20 @@ class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        is_hurt = error is not None
         try:
-            if error is None and self._has_begun:
+            if not is_hurt and self._has_begun:
                 await self._gang.finish()
+        except BaseException:  # a cancellation
+            is_hurt = True
+            raise
         finally:
-            await self.aclose()
+            try:
+                await self.aclose()
+            except Exception as late:
+                if not is_hurt:
+                    raise
+                logger.warning("a bulk run that was left has ended with an error: %s", late)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.progress}>"

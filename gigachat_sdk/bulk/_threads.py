@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -29,6 +29,7 @@ class Crew(Generic[ResponseT]):
 
     def __init__(self, client: Client, options: Options[ResponseT]) -> None:
         self.books = Books(options, client)
+        self.turn = threading.Lock()  # of whoever takes a result
         self._call = options.endpoint.method_of(client)
         self._most = options.concurrency
         self._context = copy_context()
@@ -78,6 +79,43 @@ class Crew(Generic[ResponseT]):
             self.books.is_stopping = True  # at once, so that the others begin nothing more
         return outcome
 
+    def results(self, source: Iterator[Any]) -> Generator[BulkResult[ResponseT], None, None]:
+        """Take requests, and yield their results as they come.
+
+        A generator that waits has no caller: else the frames of an error that is kept would keep a dropped run alive.
+        """
+        books = self.books
+        has_taken = False
+        while not books.is_over or books.is_ready:
+            while self.receive(wait=False):
+                pass
+            if books.is_stopping:
+                self.drop_rest()
+            # One is taken for each that is given back, so that a slow source keeps no result waiting for long.
+            if books.can_take and not (books.is_ready and has_taken):
+                self._take(source)
+                has_taken = True
+            elif books.is_ready:
+                yield books.give_back()
+                has_taken = False
+            elif books.is_busy:
+                self.receive(wait=True)
+
+    def _take(self, source: Iterator[Any]) -> None:
+        books = self.books
+        try:
+            item = books.take(next(source))
+        except StopIteration:
+            books.end()
+        except Exception as error:  # of the source
+            books.end(error)
+        except BaseException:
+            books.cut()
+            raise
+        else:
+            if item is not None:
+                self.submit(item)
+
     def drop_rest(self) -> None:
         """Leave what no thread has begun with: they may all wait for slots."""
         is_ended = False
@@ -106,7 +144,7 @@ class Crew(Generic[ResponseT]):
         self.books.is_stopping = True
         self._inbox.put(None)
         if threading.current_thread() in self._threads:
-            threading.Thread(target=self.close_alone, daemon=True).start()
+            threading.Thread(target=self.close_alone, args=(False,), daemon=True).start()
             return
         try:
             for thread in self._threads:
@@ -118,19 +156,42 @@ class Crew(Generic[ResponseT]):
             raise
         self.books.close()
 
-    def close_alone(self) -> None:
-        """Close where nobody is there to be told of an error."""
+    def settle(self) -> BaseException | None:
+        """Count what was finished while it closed, and return the error that nobody was told of.
+
+        Nothing is done where somebody takes results, who does both, nor by one of the threads.
+        """
+        if threading.current_thread() in self._threads or not self.turn.acquire(blocking=False):
+            return None
+        try:
+            while self.receive(wait=False):
+                pass
+            return self.books.take_failure()
+        finally:
+            self.turn.release()
+
+    def close_alone(self, is_left: bool = True) -> None:
+        """Close where nobody is there to be told of an error.
+
+        Args:
+            is_left: Whether nobody is going to be: then errors of requests are logged as well.
+        """
+        failure: BaseException | None
         try:
             self.close()
+            failure = self.settle() if is_left else None
         except Exception as error:
-            logger.warning("a bulk run that was left could not be closed: %s", error)
+            failure = error
+        if failure is not None:
+            logger.warning("a bulk run that was left has ended with an error: %s", failure)
 
 
 class BulkRun(Iterator[BulkResult[ResponseT]]):
     """The results of `bulk.map`, as they come; an iterator and a context manager.
 
     Leaving its `with` block, or `close()`, waits for the requests in flight (their answers still go to the journal) and
-    begins no other. A run that is dropped does the same in the background.
+    begins no other. Where one of them ends the run, as one does whose answer cannot be written, that error is raised;
+    it is logged where another error leaves the block. A run that is dropped does the same in the background.
 
     Example:
         >>> with bulk.map(client, requests, "out.jsonl") as results:
@@ -142,9 +203,9 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
         self._crew = Crew(client, options)
         self._requests = requests
         self._source: Iterator[Any] | None = None
+        self._results: Iterator[BulkResult[ResponseT]] = iter(())
         self._watch: Any = None
         self._is_closed = False
-        self._turn = threading.Lock()
         self._taker: int | None = None  # the thread that takes a result
 
     @property
@@ -169,7 +230,7 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
         self._crew.books.check_process()
         if self._taker == threading.get_ident():
             raise RuntimeError("this run is being asked for a result by its own source or progress function")
-        with self._turn:
+        with self._crew.turn:
             self._taker = threading.get_ident()
             try:
                 return self._result()
@@ -179,11 +240,16 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
     def _result(self) -> BulkResult[ResponseT]:
         if not self._is_closed:
             source = self._begin() if self._source is None else self._source
-            result = self._next(source)
+            try:
+                result = next(self._results, None)
+            except BaseException:  # Ctrl-C, which ends the generator
+                self._crew.books.forget_frames()
+                self._results = self._crew.results(source)
+                raise
             if result is not None:
                 return result
             self._close()
-            error, self._crew.books.error = self._crew.books.error, None
+            error = self._crew.books.take_error()
             if error is not None:
                 try:
                     raise error
@@ -199,57 +265,30 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
         try:
             self._crew.books.open()
             self._source = iter(self._requests)
+            self._results = self._crew.results(self._source)
         except BaseException:
             self._close()
             raise
         return self._source
 
-    def _next(self, source: Iterator[Any]) -> BulkResult[ResponseT] | None:
-        """Return the next result; None where there is none any more."""
-        crew, books = self._crew, self._crew.books
-        has_taken = False
-        while not books.is_over or books.is_ready:
-            while crew.receive(wait=False):
-                pass
-            if books.is_stopping:
-                crew.drop_rest()
-            # One is taken for each that is given back, so that a slow source keeps no result waiting for long.
-            if books.can_take and not (books.is_ready and has_taken):
-                self._take(source)
-                has_taken = True
-            elif books.is_ready:
-                return books.give_back()
-            elif books.is_busy:
-                crew.receive(wait=True)
-        return None
-
-    def _take(self, source: Iterator[Any]) -> None:
-        books = self._crew.books
-        try:
-            item = books.take(next(source))
-        except StopIteration:
-            books.end()
-        except BaseException as error:  # of the source
-            books.end(error)
-            if not isinstance(error, Exception):
-                raise
-        else:
-            if item is not None:
-                self._crew.submit(item)
-
     def close(self) -> None:
         """Wait for the requests in flight, begin no other, and close the journal. Does nothing twice.
 
-        A request that still waits for a slot of the limiter is not waited for, and not sent when it gets one. What a
-        request calls, such as `on_retry`, may close the run too, and does not wait.
+        A request that still waits for a slot of the limiter is not waited for, and not sent when it gets one; nor is
+        one sent again that waits for its retry. What a request calls, such as `on_retry`, may close the run too, and
+        does not wait.
+
+        Raises:
+            OSError: The journal cannot be written.
+            GigaChatError: The account is the trouble.
         """
         self._close()
-        if self._turn.acquire(blocking=False):  # else whoever takes the results counts what was finished
+        failure = self._crew.settle()
+        if failure is not None:
             try:
-                while self._crew.receive(wait=False):
-                    pass
+                raise failure
             finally:
-                self._turn.release()
+                del failure
 
     def _close(self) -> None:
         self._is_closed = True
@@ -263,7 +302,13 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close()
+        except Exception as late:  # the one that leaves the block counts
+            logger.warning("a bulk run that was left has ended with an error: %s", late)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.progress}>"

@@ -24,7 +24,7 @@ from ..bulk._threads import BulkRun
 from ..errors import GigaChatError
 from ..types._narrow import is_dict
 from ._client import base_url, open_client, use_emulator
-from ._streams import say, standard_input
+from ._streams import in_words_of_commands, say, standard_input
 
 FAILED = 1
 INTERRUPTED = 130
@@ -191,7 +191,7 @@ class _Failures:
         """Take note of one."""
         kind = type(error).__name__
         self._counts[kind] += 1
-        self._first.setdefault(kind, f"{self._place(index)}: {error}")
+        self._first.setdefault(kind, f"{self._place(index)}: {in_words_of_commands(error)}")
         self._has_final = self._has_final or is_final(error)
 
     def told(self) -> Iterator[str]:

@@ -233,6 +233,8 @@ async def test_a_source_that_cannot_be_closed(emulator: Emulator) -> None:
     async with emulator.async_client() as client:
         run = bulk.amap(client, stubborn(), concurrency=1)
         assert (await run.__anext__()).index == 0
+        with pytest.raises(LookupError, match="no way out"):
+            await run.aclose()
         await run.aclose()
 
 

@@ -16,11 +16,12 @@ from gigachat_sdk._config import AuthConfig, ClientConfig
 from gigachat_sdk._tls import TLSConfig
 from gigachat_sdk._watch import watched
 from gigachat_sdk.bulk import BulkProgress
-from gigachat_sdk.bulk._books import Books, StoppedError, Watched
+from gigachat_sdk.bulk._books import Books
 from gigachat_sdk.bulk._items import Item
 from gigachat_sdk.bulk._journal import Journal
 from gigachat_sdk.bulk._options import Options, options_of, usual_concurrency
-from gigachat_sdk.errors import InvalidRequestTypeError
+from gigachat_sdk.bulk._watched import StoppedError, Watched
+from gigachat_sdk.errors import APIConnectionError, InvalidRequestTypeError
 from gigachat_sdk.testing import Emulator
 
 from .conftest import CHAT, Engine, asking, lines, numbered
@@ -168,6 +169,17 @@ def test_the_first_error_counts(books: Books[Any]) -> None:
     assert (books.is_over, books.can_take, books.is_stopping) == (True, False, False)
 
 
+def test_what_fails_counts_more_than_what_the_source_says(books: Books[Any]) -> None:
+    books.end(LookupError("of the source, which says it again"))
+    books.fail(OSError("full"))
+    assert (str(books.take_failure()), books.take_error()) == ("full", None)
+
+
+def test_who_leaves_a_run_is_not_told_what_stood_further_on(books: Books[Any]) -> None:
+    books.end(LookupError("of the source"))
+    assert (books.take_failure(), books.take_error()) == (None, None)
+
+
 def test_a_run_that_ends_retries_nothing_more(books: Books[Any]) -> None:
     item = books.take(asking("Раз"))
     assert isinstance(item, Item)
@@ -182,6 +194,14 @@ def test_a_run_that_ends_retries_nothing_more(books: Books[Any]) -> None:
     assert outcome is None
     books.finish(outcome)
     assert (outcome, books.is_over, books.is_ready, str(books.error)) == (None, True, False, "first")
+
+
+def test_what_the_end_of_the_client_cut_off_is_no_error_of_a_run_that_ends(books: Books[Any]) -> None:
+    item, error = books.take(asking("Раз")), APIConnectionError("the client was closed during the call")
+    assert isinstance(item, Item)
+    assert books.outcome_of(item, error) is error  # the client of these books is closed
+    books.is_stopping = True
+    assert books.outcome_of(item, error) is None
 
 
 class Held:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gigachat_sdk import AsyncClient, Client, ConfigurationError, LocalLimiter
-from gigachat_sdk._watch import watched, watching
+from gigachat_sdk._watch import LOOK, pauses, watched, watching
 from gigachat_sdk.testing import Emulator
 
 from .conftest import Engine, asked, asking, numbered, texts
@@ -102,11 +102,32 @@ def test_a_client_may_do_two_runs_after_each_other(engine: Engine) -> None:
 
 def test_a_limiter_is_watched_within_a_call_only() -> None:
     limiter, other = LocalLimiter(1), LocalLimiter(1)
-    with watching(lambda given: other):
+    with watching(lambda given: other, pytest.fail):
         assert watched(limiter) is other
-        assert watched(None) is None
-        with watching(lambda given: given):
+        with watching(lambda given: given, pytest.fail):
             assert watched(limiter) is limiter
         left = copy_context()  # as a task has it that outlives the call
     assert watched(limiter) is limiter
     assert left.run(watched, limiter) is limiter
+
+
+class EndingError(Exception):
+    """Of a run that is ending."""
+
+
+def test_whoever_watches_ends_what_waits() -> None:
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(1)
+        if len(looks) == 4:
+            raise EndingError
+
+    with watching(lambda given: given, look):
+        assert watched(None) is None
+        assert list(pauses(LOOK)) == [LOOK]
+        waited = pauses(60)
+        assert [next(waited), next(waited)] == [LOOK, LOOK]
+        with pytest.raises(EndingError):
+            next(waited)
+    assert (list(pauses(60)), watched(None)) == ([60], None)

@@ -49,7 +49,10 @@ def test_another_request_at_a_place(journal: Path) -> None:
         f"the journal {journal} has an answer to another request under the id 'a'; give what is asked now, of this "
         "model, another id, or a journal of its own"
     )
-    assert "has the error of another request at this place; give" in str(found(again, item(2, text="Другой")))
+    assert str(found(again, item(2, text="Другой"))) == (
+        f"the journal {journal} has the error of another request at this place; give it a file of its own, or requests "
+        "an id that they are known by, or ask it again with retry_errors"
+    )
     assert str(found(again, item(5, "b", text="Другой"))) == (
         f"the journal {journal} has the error of another request under the id 'b'; give what is asked now, of this "
         "model, another id, or a journal of its own, or ask it again with retry_errors"

@@ -175,7 +175,7 @@ def test_a_run_that_nobody_follows_logs_that_its_journal_is_gone(
         for thread in threading.enumerate():
             if thread.daemon and "close_alone" in thread.name:
                 thread.join(30)
-    assert "a bulk run that was left could not be closed: " in caplog.text
+    assert "a bulk run that was left has ended with an error: " in caplog.text
     assert "it was removed by somebody else during the run" in caplog.text
 
 

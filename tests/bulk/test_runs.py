@@ -115,10 +115,10 @@ def test_errors_stand_beside_results(engine: Engine, emulator: Emulator, journal
     count = len(emulator.requests_to(CHAT))
     again = engine.results(requests, journal, concurrency=3)
     assert [result.error and type(result.error) for result in again] == kinds
-    assert [result.from_journal for result in again] == [number not in (2, 3) for number in range(10)]
+    assert [result.from_journal for result in again] == [number not in (2, 3, 8) for number in range(10)]
     assert sorted(asked(emulator)[count:]) == ["busy", "down"]
     assert [str(result.error) for result in again if result.from_journal and result.error] == [
-        str(result.error) for result in results if result.error and result.index not in (2, 3)
+        str(result.error) for result in results if result.error and result.index not in (2, 3, 8)
     ]
     error = again[0].error
     assert isinstance(error, BadRequestError)
@@ -130,6 +130,25 @@ def test_errors_stand_beside_results(engine: Engine, emulator: Emulator, journal
     assert sorted(asked(emulator)[count:]) == ["bad", "busy", "down", "Три"]
     assert [result.index for result in mended if result.error is None] == [0, 1, 2, 3, 9]
     assert sorted(line["index"] for line in lines(journal)) == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("bad", "good"),
+    [
+        ({"deadline": -1}, {"deadline": 60}),
+        ({"timeout": "5s"}, {"timeout": 60}),
+        ({"extra_headers": {"A": "б"}}, {"extra_headers": {"A": "b"}}),
+        ({"on_retry": 5}, {}),
+    ],
+)
+def test_a_refused_option_is_mended_with_the_same_journal(
+    engine: Engine, journal: Path, bad: dict[str, Any], good: dict[str, Any]
+) -> None:
+    (refused,) = engine.results([{"id": "a", "request": asking("Раз", **bad)}], journal)
+    assert isinstance(refused.error, InvalidRequestError)
+    assert [line["is_final"] for line in lines(journal)] == [False]
+    assert texts(engine.results([{"id": "a", "request": asking("Раз", **good)}], journal)) == ["Раз"]
+    assert len(lines(journal)) == 1
 
 
 def frames(error: Exception | None) -> object:

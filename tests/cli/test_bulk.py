@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -401,4 +402,43 @@ def test_a_disk_that_is_full(
         result = run("bulk", str(source), str(output))
     how_far = "stopped with 0 finished; mend it, and run it again to go on"
     assert (result.exit_code, result.output) == (1, f"{how_far}\nerror: {output}: No space left on device\n")
+    assert output.read_bytes() == b""
+
+
+ON_A_FULL_DISK = """
+import errno, os
+from gigachat_sdk.bulk import _journal
+
+def full(descriptor, data):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+_journal.os.write = full
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_disk_that_is_full_when_the_requests_in_flight_are_answered(
+    settings: Emulator, source: Path, output: Path, number: signal.Signals
+) -> None:
+    write(source, [asking(str(number)) for number in range(50)])
+    has_come = threading.Semaphore(0)
+
+    def handler(request: RecordedRequest) -> Reply | None:
+        has_come.release()
+        return Reply.error(400, "late", delay=0.5)
+
+    settings.on(CHAT, handler)
+    command = [sys.executable, "-W", "error", "-c", ON_A_FULL_DISK + AS_IN_A_TERMINAL, "bulk", "--concurrency", "2"]
+    with subprocess.Popen(
+        [*command, str(source), str(output)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        for _ in range(2):
+            assert has_come.acquire(timeout=120)
+        process.send_signal(number)
+        assert process.stderr is not None
+        first, how_far, error = process.stderr.read().splitlines()
+        assert process.wait(timeout=180) == 1
+    assert first.startswith("stopping when the requests in flight are answered")
+    assert how_far == "stopped with 0 finished; mend it, and run it again to go on"
+    assert error == f"error: {output}: {os.strerror(errno.ENOSPC)}"
     assert output.read_bytes() == b""
