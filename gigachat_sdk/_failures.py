@@ -21,21 +21,37 @@ class Failure(Exception):
         self.outcome = outcome
 
 
+class SpentBody(httpx.StreamConsumed):
+    """The body of a request is to be sent once more, and cannot be read again (internal)."""
+
+
 # Whose exceptions are turned into ours; httpx speaks for most, but not for all of a broken HTTP/2 connection.
 _NETWORK_PACKAGES = frozenset({"anyio", "h11", "h2", "hpack", "httpcore", "httpx", "hyperframe", "ssl", "trio", "zlib"})
 # Where bytes become an answer: what Python itself raises there, say of a status that is no number, the service caused.
 _PROTOCOL = ("h11", "h2", "hpack", "httpcore._async", "httpcore._sync", "hyperframe")
+# What it counts and locks with: where that raises, its caller has miscounted.
+_MEANS = ("anyio", "httpcore._synchronization", "threading", "trio")
+# How h2 shows a GOAWAY without an error; before Python 3.11, and since.
+_FAREWELLS = ("<ConnectionTerminated error_code:ErrorCodes.NO_ERROR,", "<ConnectionTerminated error_code:0,")
+# What only code of the user's makes httpx raise: a hook that wants a status, a body or a cookie that it cannot have.
+_OF_THE_USER = (httpx.HTTPStatusError, httpx.StreamError, httpx.CookieConflict)
 
 
 def is_of_the_network(error: BaseException) -> TypeGuard[Exception]:
     """Say whether an exception comes from the connection, and not from code of the user's or from a bug of ours."""
-    if not isinstance(error, Exception) or isinstance(error, httpx.HTTPStatusError | MemoryError):
-        return False  # a cancellation; and a status is raised by a hook of the user's alone
+    if not isinstance(error, Exception) or isinstance(error, MemoryError):
+        return False  # a cancellation, for one
+    if isinstance(error, _OF_THE_USER):
+        return isinstance(error, SpentBody)
     if any(kind.__module__.partition(".")[0] in _NETWORK_PACKAGES for kind in type(error).__mro__):
         return True
     # Another package's may come from anywhere: a runner of jobs raises its own wherever a thread happens to be.
-    frames = _frames(error) if type(error).__module__ == "builtins" else []
-    return bool(frames) and _module(frames[-1]).startswith(tuple(f"{name}." for name in _PROTOCOL))
+    if type(error).__module__ != "builtins":
+        return False
+    modules = [_module(frame) for frame in _frames(error)]
+    while modules and _is_in(modules[-1], _MEANS):
+        modules.pop()
+    return bool(modules) and _is_in(modules[-1], _PROTOCOL)
 
 
 def failure_of(error: Exception, request: httpx.Request, route: str) -> Failure:
@@ -50,6 +66,8 @@ def failure_of(error: Exception, request: httpx.Request, route: str) -> Failure:
         return Failure(APIConnectionError(text), Outcome.NOT_REACHED)
     if "illegal header line" in reason:  # its words may show a cookie
         reason = "an illegal header line"
+    if reason.startswith(_FAREWELLS):
+        reason = "the service is ending it, as it does when it restarts (GOAWAY of HTTP/2)"
     if _is_untaken(error):
         text = f"the HTTP/2 connection to {place} was closed before the request was taken"
         return Failure(APIConnectionError(text), Outcome.NOT_REACHED)
@@ -57,7 +75,7 @@ def failure_of(error: Exception, request: httpx.Request, route: str) -> Failure:
         # The words of others may show a header's value; those of h11 itself, about the body, do not.
         hint = f": {reason}" if _is_of(error, "h11") else "; is there a line end or another odd sign in a header?"
         return Failure(APIConnectionError(f"the request to {place} breaks the rules of HTTP{hint}"), Outcome.FINAL)
-    if isinstance(error, httpx.StreamConsumed):  # another connection was needed, or a given client's `auth` asked
+    if isinstance(error, SpentBody):  # another connection was needed, or a given client's `auth` asked
         text = f"the request to {place} had to be sent once more, and its body cannot be read again"
         return Failure(APIConnectionError(text, sent=True), Outcome.FINAL)
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
@@ -139,6 +157,10 @@ def _frames(error: BaseException) -> list[FrameType]:
 
 def _module(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
+
+
+def _is_in(module: str, packages: tuple[str, ...]) -> bool:
+    return f"{module}.".startswith(tuple(f"{name}." for name in packages))
 
 
 def _reason(error: BaseException) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from ._lifetimes import leave_to_parent_at_fork
 from .errors import GigaChatError
 
@@ -14,12 +12,15 @@ class Turn:
     Args:
         what: What is read, for messages: "stream", "download".
 
+    Whoever reads enters an object of its own with `setdefault`, inside a `try`, and in its `finally` deletes it without
+    a call. Python runs a signal's handler after calls only, so whatever that raises, the turn is given back.
+
     Attributes:
-        lock: Who reads holds it, and never waits for it; a child finds it held for good.
+        taken: Who reads now, under `"by"`; a child finds it taken for good.
     """
 
     def __init__(self, what: str) -> None:
-        self.lock = threading.Lock()
+        self.taken: dict[str, object] = {}
         self._what = what
         self._is_the_parents = False
         leave_to_parent_at_fork(self)
@@ -27,10 +28,10 @@ class Turn:
     def leave_to_parent(self) -> None:
         """Let nobody read in a forked child."""
         self._is_the_parents = True
-        self.lock.acquire(blocking=False)
+        self.taken["by"] = self
 
     def refusal(self) -> GigaChatError:
-        """Return the error for whoever did not get the lock."""
+        """Return the error for whoever did not get it."""
         if self._is_the_parents:
             return inherited(self._what)
         return GigaChatError(

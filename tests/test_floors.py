@@ -50,6 +50,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
             "_retry",
             "_schema",
             "_settings",
+            "_shown",
             "_tls",
             "_token",
             "_unanswered",
@@ -78,6 +79,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
             f"{tree}.network",
             f"{tree}.bodies",
             f"{tree}.pool",
+            f"{tree}.answer",
             f"{tree}.http",
             f"{tree}.attempts",
             f"{tree}.transport",
@@ -103,7 +105,9 @@ PURE = frozenset({"_version", "_constants", "types", "errors"}.union(*(f for f i
 
 # What only some may import. `httpx` in few places keeps a later move of the HTTP layer cheap; the written tree waits,
 # locks and shields through `_concurrency`, so that its sync half can be generated.
-HTTP = frozenset(f"{tree}.{name}" for tree in ("_async", "_sync") for name in ("network", "bodies", "pool", "http"))
+HTTP = frozenset(
+    f"{tree}.{name}" for tree in ("_async", "_sync") for name in ("network", "bodies", "pool", "answer", "http")
+)
 LOOPS = frozenset(
     {
         "_concurrency",

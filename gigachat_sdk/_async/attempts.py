@@ -16,7 +16,7 @@ from ..errors import APIError, ConfigurationTypeError, InvalidRequestError, Inva
 from ..limits import Slot
 from ..types.http import RequestInfo, ResponseInfo
 from ..types.middleware import AsyncMiddleware, AttemptRequest, AttemptResponse
-from .http import AsyncHTTPResponse
+from .answer import AsyncHTTPResponse
 
 
 @dataclass

@@ -46,19 +46,22 @@ class _AsyncPieces(AsyncIterator[bytes]):
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._turn.lock.acquire(blocking=False):
-            raise self._turn.refusal()
+        taken, me = self._turn.taken, object()
         try:
+            if taken.setdefault("by", me) is not me:
+                raise self._turn.refusal()
             return await self._next()
         except (GigaChatError, StopAsyncIteration):
             raise
         except BaseException:  # a cancellation, or what a signal's handler has raised: a piece may be lost
-            self._rest.clear()
-            self._is_at_end = False
-            await self._break_off()
+            if taken.get("by") is me:
+                self._rest.clear()
+                self._is_at_end = False
+                await self._break_off()
             raise
         finally:
-            self._turn.lock.release()
+            if "by" in taken and taken["by"] is me:
+                del taken["by"]
 
     async def _next(self) -> bytes:
         size = self._size
@@ -147,7 +150,6 @@ class AsyncBinaryResponse:
             except BaseException:
                 await self._break_off()
                 raise
-            await self.aclose()
             self._content = b"".join(pieces)
         return self._content
 
@@ -199,7 +201,7 @@ class AsyncBinaryResponse:
                     await async_in_thread(partial(part.write, piece))
                 await async_in_thread(part.commit)
             finally:
-                await self.aclose()
+                await self._let_go()
         finally:
             part.discard()
 
@@ -232,19 +234,22 @@ class AsyncBinaryResponse:
                     return piece
                 reason = "the service closed the connection"
                 if self.content_length in (None, self._received) and not self._is_closed:
-                    await self.aclose()
+                    await self._let_go()
                     return None
         if self._is_broken_off:
             reason = _BROKEN_OFF
         elif self._is_closed:  # by another thread or task
             reason = "it was closed"
-        await self.aclose()
+        await self._let_go()
         raise self._cut(reason, kind)
 
     async def _break_off(self) -> None:
         """Remember that a read was broken off, whose bytes may be lost: the next one must not go on after them."""
         self._is_broken_off = True
-        with suppress(Exception):  # it must not hide why
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        with suppress(Exception):  # it must not hide what else there is to tell
             await self.aclose()
 
     def _cut(self, reason: str, kind: type[APIConnectionError]) -> APIConnectionError:
@@ -257,10 +262,9 @@ class AsyncBinaryResponse:
 
     async def aclose(self) -> None:
         """Give the connection back at once; what has not been read is lost."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._watch.detach()
-            await self._answer.http.aclose()
+        self._is_closed = True
+        self._watch.detach()
+        await self._answer.http.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from .._body import Body
 from .._concurrency import async_read_in_thread
 from .._deadline import DeadlineError
 from .._decompress import CutError, DecompressError, Decompressor
+from .._failures import SpentBody
 
 
 class AsyncBytesBody(httpx.AsyncByteStream):
@@ -40,7 +41,7 @@ class AsyncSourceBody(httpx.AsyncByteStream):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         if self._is_begun and not self._body.rewind():
-            raise httpx.StreamConsumed
+            raise SpentBody
         self._is_begun = True
         return self
 

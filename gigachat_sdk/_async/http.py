@@ -14,21 +14,18 @@ from urllib.request import getproxies
 import httpx
 
 from .._body import Body
-from .._concurrency import async_begin, async_finish_soon, async_interrupt, async_read_in_thread
+from .._concurrency import async_read_in_thread
 from .._config import ClientConfig
-from .._constants import BODY_END_WAIT, CLOCK_ERROR
-from .._deadline import Deadline, DeadlineError, current_deadline, running, shortened
-from .._decompress import is_known
+from .._deadline import Deadline, DeadlineError, current_deadline, shortened
 from .._failures import Failure, failure_of, is_of_the_network
 from .._lifetimes import AsyncLocal
 from .._logging import guard_http2_logging
 from .._retry import Outcome
 from .._tls import TLSConfig, cached_context, ssl_context
-from .._turn import inherited
-from ..errors import APIConnectionError, APITimeoutError, ConfigurationError, InvalidRequestError
+from ..errors import APIConnectionError, ConfigurationError, InvalidRequestError
 from ..limits import Slot
-from ..types.http import Headers
-from .bodies import AsyncBytesBody, AsyncDecompressed, AsyncSourceBody
+from .answer import AsyncHTTPResponse, in_time, is_spent, too_late
+from .bodies import AsyncBytesBody, AsyncSourceBody
 from .pool import AsyncPool
 
 if TYPE_CHECKING:
@@ -40,148 +37,11 @@ if TYPE_CHECKING:
 _POOL_SIZE = 16
 # A connection over HTTP/2 serves one request at a time: httpcore ends all streams of a connection when one times out.
 _IDLE_TIME = 12.0
+_SPENT = (
+    "http_client: something of it (an event hook, its auth, its transport) has closed the answer, or has read it and "
+    "not kept it (iter_raw, iter_bytes, iter_lines); let it call response.read(), or await response.aread()"
+)
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=_IDLE_TIME)
-
-
-class AsyncHTTPResponse:
-    """An answer whose head has arrived."""
-
-    def __init__(
-        self,
-        request: httpx.Request,
-        response: httpx.Response,
-        started: float,
-        pool: AsyncPool,
-        deadline: Deadline | None = None,
-        slot: Slot | None = None,
-    ) -> None:
-        self._deadline = deadline
-        self._slot = slot
-        self._process = os.getpid()
-        self._request = request  # not response.request: a given client may have sent another one
-        self._response = response
-        self._pool = pool
-        self._raw: Any = None  # httpx's generator; typed as an iterator there, which cannot be closed
-        self._pieces: Any = None  # the same, or what decodes it
-        self._is_reading = False
-        self._is_at_end = False
-        self._is_closed = False
-        self._started = started
-        self.status_code: int = response.status_code
-        self.headers: Headers = Headers(response.headers.raw)
-        version: bytes = response.extensions.get("http_version", b"HTTP/1.1")
-        self.http_version: str = version.decode("ascii", "replace")
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the request was begun."""
-        return time.perf_counter() - self._started
-
-    async def read_into(self, pieces: list[bytes]) -> None:
-        """Read the whole body and give the connection back; what was read before an error stays in `pieces`.
-
-        Raises:
-            Failure: The body was cut, or time ran out.
-        """
-        try:
-            while (piece := await self.next_piece()) is not None:
-                pieces.append(piece)
-        finally:
-            await self.aclose()
-
-    async def next_piece(self) -> bytes | None:
-        """Read the next piece of the body; None at its end. Whatever breaks a read off closes the answer.
-
-        Raises:
-            Failure: The body was cut, or time ran out; or it was closed before its end.
-            GigaChatError: This is a forked child, and the answer its parent's.
-        """
-        if self._process != os.getpid():
-            raise inherited("answer")
-        if self._is_closed:  # httpx would take it for the end of the body
-            raise Failure(APIConnectionError("it was closed before its end", sent=True), Outcome.FINAL)
-        if self._deadline is None:
-            return await self._next_piece()
-        if self._deadline.remaining <= 0:
-            raise _too_late(self._deadline, sent=True)
-        with running(self._deadline):
-            return await self._next_piece()
-
-    async def _next_piece(self) -> bytes | None:
-        is_first = self._pieces is None
-        if is_first:
-            self._begin()
-        self._is_reading = True
-        try:
-            piece: bytes = await async_begin(self._pieces.__anext__) if is_first else await self._pieces.__anext__()
-        except StopAsyncIteration:
-            self._is_reading = False
-            self._is_at_end = True
-            return None
-        except BaseException as error:
-            self._is_reading = False
-            with suppress(Exception):  # it must not hide why
-                await self.aclose()
-            if not is_of_the_network(error):
-                raise
-            failure = _in_time(failure_of(error, self._request, self._pool.route), self._deadline)
-        else:
-            self._is_reading = False
-            return piece
-        raise failure
-
-    def _begin(self) -> None:
-        # Its own iteration: httpx's adds two layers of generators, and takes half of a compressed body for a whole one.
-        stream: Any = self._response.stream
-        self._raw = self._pieces = stream.__aiter__()
-        encoding: str = self._response.headers.get("content-encoding", "")  # ours would fold all fields for it
-        if encoding and (self.status_code < 400 or is_known(encoding)):  # an error is told by its status all the same
-            self._pieces = AsyncDecompressed(self._raw, encoding)
-
-    async def finish(self) -> None:
-        """Read the end of a complete body, so that its connection can be used again; give up if it lags behind."""
-        self._is_at_end = self.http_version != "HTTP/1.1" and self._pool.capacity != 1  # a given client's, for many
-        try:
-            if not self._is_at_end:
-                await async_finish_soon(self._read_to_end, BODY_END_WAIT, self._socket())
-        finally:  # a cancellation must not keep the place
-            await self.aclose()
-
-    async def _read_to_end(self) -> None:
-        with suppress(Failure):  # the answer is complete without it; the connection is closed
-            while await self.next_piece() is not None:
-                pass
-
-    def _socket(self) -> Any:
-        """The socket of a connection that serves this answer alone."""
-        is_own = self.http_version == "HTTP/1.1" or self._pool.capacity == 1
-        stream = self._response.extensions.get("network_stream") if is_own else None
-        return None if stream is None else stream.get_extra_info("socket")
-
-    async def aclose(self) -> None:
-        """Give the connection back, or close it where the body was not read to its end."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        if self._process != os.getpid():  # after a fork the connection is the parent's, who may be reading
-            return
-        if self._slot is not None:
-            self._slot.release()
-        is_left = self.http_version == "HTTP/2" and not self._is_at_end
-        if is_left:
-            self._pool.abandon(self._request)
-        else:
-            self._pool.release(self._request)
-        is_read_elsewhere = self._is_reading  # by another thread or task, which this wakes
-        if is_read_elsewhere:
-            async_interrupt(self._socket())
-        try:
-            await self._response.aclose()
-        finally:
-            if hasattr(self._raw, "aclose") and not is_read_elsewhere:  # a given transport may give an iterator
-                await self._raw.aclose()
-            if is_left:
-                await self._pool.leave()
 
 
 class AsyncHTTP:
@@ -244,7 +104,7 @@ class AsyncHTTP:
         pool.in_flight[request] = None
         if self._was_closed():  # meanwhile, by another thread or task
             pool.abandon(request)
-            await pool.aclose()
+            await self._close_late(pool)
             raise _closed(sent=False)
         started = time.perf_counter()
         try:
@@ -252,19 +112,26 @@ class AsyncHTTP:
         except BaseException as error:
             pool.abandon(request)
             await pool.leave()
-            if isinstance(error, httpx.RequestNotRead | httpx.ResponseNotRead) or not is_of_the_network(error):
-                raise  # a cancellation, or a hook or a transport of the user's, which reads what is not there yet
-            failure = _in_time(failure_of(error, request, pool.route), deadline)
+            if not is_of_the_network(error):  # a cancellation, or code of the user's
+                raise
+            failure = in_time(failure_of(error, request, pool.route), deadline)
         else:
             answer = AsyncHTTPResponse(request, response, started, pool, deadline, slot)
+            if self._given is not None and is_spent(response):
+                await answer.let_go()
+                raise ConfigurationError(_SPENT)
             if not self._was_closed():
                 pool.in_flight[request] = answer
                 return answer
             # A pool that is closed opens new connections for those who come too late.
             await answer.aclose()
-            await pool.aclose()
+            await self._close_late(pool)
             failure = _closed(sent=True)
         raise failure
+
+    async def _close_late(self, pool: AsyncPool) -> None:
+        if pool is not self._given_pool:  # that one is closed by whoever made it
+            await pool.aclose()
 
     def _request(
         self, method: str, url: str, headers: dict[str, str], body: bytes | Body | None, timeout: httpx.Timeout
@@ -344,8 +211,10 @@ class AsyncHTTP:
         return AsyncPool(transport.handle_async_request, transport.aclose, capacity, sockets, route)
 
     async def aclose(self) -> None:
-        """Close all connections that this layer has made."""
+        """Close all connections that this layer has made; answers of a given client end at their next piece."""
         self.is_closed = True
+        if self._given_pool is not None:
+            self._given_pool.is_retired = True
         await self._pools.aclose()
 
 
@@ -393,23 +262,12 @@ def _closed(*, sent: bool) -> Failure:
     return Failure(APIConnectionError("it closed its connections", sent=sent), Outcome.FINAL)
 
 
-def _too_late(deadline: Deadline, *, sent: bool) -> Failure:
-    return Failure(APITimeoutError(deadline.words, sent=sent), Outcome.FINAL)
-
-
-def _in_time(failure: Failure, deadline: Deadline | None) -> Failure:
-    """Say of a timeout that it was the deadline's, where it was."""
-    if deadline is None or not isinstance(failure.error, APITimeoutError) or deadline.remaining > CLOCK_ERROR:
-        return failure
-    return _too_late(deadline, sent=failure.error.sent)
-
-
 def _shortened(timeout: httpx.Timeout, deadline: Deadline) -> httpx.Timeout:
     try:
         return httpx.Timeout(**{phase: shortened(seconds) for phase, seconds in timeout.as_dict().items()})
     except DeadlineError:
         pass
-    raise _too_late(deadline, sent=False)
+    raise too_late(deadline, sent=False)
 
 
 @lru_cache(maxsize=128)

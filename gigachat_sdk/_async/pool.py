@@ -70,10 +70,10 @@ class AsyncPool:
         return self.capacity == 1 and any(sockets.is_readable for sockets in self._sockets)
 
     def release(self, request: object) -> None:
-        """Give a request's place back."""
-        self.in_flight.pop(request, None)
+        """Give a request's place back; once, however often it is told so."""
+        is_given_back = self.in_flight.pop(request, self) is self
         self.idle_since = time.monotonic()
-        if self.capacity is not None:
+        if self.capacity is not None and not is_given_back:
             self._free.append(None)
 
     def retire(self) -> bool:

@@ -54,7 +54,6 @@ class AsyncStream(Generic[ChunkT]):
         self._is_closed = False
         self._is_broken_off = False
         self._turn = Turn("stream")
-        self._take_turn = self._turn.lock.acquire
         self._next_piece = answer.http.next_piece
         self._watch = async_when_dropped(self, answer.http.aclose)
 
@@ -87,21 +86,23 @@ class AsyncStream(Generic[ChunkT]):
 
     async def __anext__(self) -> ChunkT:
         events, reader = self._events, self._reader
-        if not self._take_turn(False):  # every chunk would pay for a keyword
-            raise self._turn.refusal()
+        is_at_end = reader.is_done  # the event that says so has been handed over
+        taken, me = self._turn.taken, object()
         try:
+            if taken.setdefault("by", me) is not me:
+                raise self._turn.refusal()
             while not self._is_closed:
                 if reader.is_done:
-                    self._is_closed = True
-                    self._watch.detach()
+                    is_at_end = True
                     await self._answer.http.finish()
+                    await self.aclose()
                     break
                 if events:
                     result = reader.read(events.popleft())
                     if result is None:
                         continue
                     if isinstance(result, Exception):
-                        await self.aclose()
+                        await self._let_go()
                         raise result
                     return result
                 try:
@@ -114,20 +115,21 @@ class AsyncStream(Generic[ChunkT]):
                     if self.is_closed:  # by another thread or task
                         break
                     error = self._error(failure)
-                await self.aclose()
+                await self._let_go()
                 raise error
-        except GigaChatError:
+            if self._is_broken_off:
+                raise self._broken_off()
+            raise StopAsyncIteration
+        except (GigaChatError, StopAsyncIteration):
             raise
         except BaseException:  # a cancellation, or what a signal's handler has raised: an event may be lost
-            self._is_broken_off = not reader.is_done
-            with suppress(Exception):  # it must not hide why
-                await self.aclose()
+            if taken.get("by") is me:
+                self._is_broken_off = not is_at_end
+                await self._let_go()
             raise
         finally:
-            self._turn.lock.release()
-        if self._is_broken_off:
-            raise self._broken_off()
-        raise StopAsyncIteration
+            if "by" in taken and taken["by"] is me:
+                del taken["by"]
 
     def _broken_off(self) -> StreamError[Any]:
         return self._reader.interrupted("an earlier read of it was broken off")
@@ -142,11 +144,14 @@ class AsyncStream(Generic[ChunkT]):
 
     async def aclose(self) -> None:
         """Give the connection back at once; what has not been read is lost."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._watch.detach()
-            self._events.clear()
-            await self._answer.http.aclose()
+        self._is_closed = True
+        self._watch.detach()
+        self._events.clear()
+        await self._answer.http.aclose()
+
+    async def _let_go(self) -> None:
+        with suppress(Exception):  # it must not hide why
+            await self.aclose()
 
     async def __aenter__(self) -> Self:
         return self

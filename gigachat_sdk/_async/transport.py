@@ -24,7 +24,7 @@ from .._response import parse
 from .._retry import Outcome, RetryPolicy, decide, parse_retry_after
 from .._token import check_header_value
 from .._unanswered import Unanswered
-from .._watch import watched
+from .._watch import pauses, watched
 from ..errors import (
     APIConnectionError,
     APIResponseValidationError,
@@ -44,9 +44,10 @@ from ..types._base import ResponseModel
 from ..types.http import Headers, RequestInfo, ResponseInfo, RetryInfo, scrub_url
 from ..types.middleware import AttemptRequest
 from ..types.tokens import AccessToken
+from .answer import AsyncHTTPResponse
 from .attempts import AsyncAnswer as AsyncAnswer
 from .attempts import AsyncAttempt, AsyncRefusal, AsyncResult, can_resend, give_back
-from .http import AsyncHTTP, AsyncHTTPResponse
+from .http import AsyncHTTP
 
 _GRACE = 0.05  # seconds that a token manager may take longer than the deadline, to say itself what was going on
 _chance = SystemRandom()  # the shared one belongs to the program, which may have seeded it
@@ -220,7 +221,8 @@ class AsyncTransport:
                 error = result.error
                 info = RetryInfo(retries_taken, delay, error, error.request, error.response)
                 await _tell(plan.on_retry, info)
-            await async_sleep(delay)
+            for seconds in pauses(delay):
+                await async_sleep(seconds)
 
     async def _slot(self, plan: _Plan) -> Slot | None:
         """Wait until one more request may be in flight."""

@@ -17,7 +17,7 @@ from ..errors import APIError, ConfigurationTypeError, InvalidRequestError, Inva
 from ..limits import Slot
 from ..types.http import RequestInfo, ResponseInfo
 from ..types.middleware import AttemptRequest, AttemptResponse, Middleware
-from .http import HTTPResponse
+from .answer import HTTPResponse
 
 
 @dataclass

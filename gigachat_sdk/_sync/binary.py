@@ -47,19 +47,22 @@ class _Pieces(Iterator[bytes]):
         return self
 
     def __next__(self) -> bytes:
-        if not self._turn.lock.acquire(blocking=False):
-            raise self._turn.refusal()
+        taken, me = self._turn.taken, object()
         try:
+            if taken.setdefault("by", me) is not me:
+                raise self._turn.refusal()
             return self._next()
         except (GigaChatError, StopIteration):
             raise
         except BaseException:  # a cancellation, or what a signal's handler has raised: a piece may be lost
-            self._rest.clear()
-            self._is_at_end = False
-            self._break_off()
+            if taken.get("by") is me:
+                self._rest.clear()
+                self._is_at_end = False
+                self._break_off()
             raise
         finally:
-            self._turn.lock.release()
+            if "by" in taken and taken["by"] is me:
+                del taken["by"]
 
     def _next(self) -> bytes:
         size = self._size
@@ -148,7 +151,6 @@ class BinaryResponse:
             except BaseException:
                 self._break_off()
                 raise
-            self.close()
             self._content = b"".join(pieces)
         return self._content
 
@@ -200,7 +202,7 @@ class BinaryResponse:
                     in_thread(partial(part.write, piece))
                 in_thread(part.commit)
             finally:
-                self.close()
+                self._let_go()
         finally:
             part.discard()
 
@@ -233,19 +235,22 @@ class BinaryResponse:
                     return piece
                 reason = "the service closed the connection"
                 if self.content_length in (None, self._received) and not self._is_closed:
-                    self.close()
+                    self._let_go()
                     return None
         if self._is_broken_off:
             reason = _BROKEN_OFF
         elif self._is_closed:  # by another thread or task
             reason = "it was closed"
-        self.close()
+        self._let_go()
         raise self._cut(reason, kind)
 
     def _break_off(self) -> None:
         """Remember that a read was broken off, whose bytes may be lost: the next one must not go on after them."""
         self._is_broken_off = True
-        with suppress(Exception):  # it must not hide why
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with suppress(Exception):  # it must not hide what else there is to tell
             self.close()
 
     def _cut(self, reason: str, kind: type[APIConnectionError]) -> APIConnectionError:
@@ -258,10 +263,9 @@ class BinaryResponse:
 
     def close(self) -> None:
         """Give the connection back at once; what has not been read is lost."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._watch.detach()
-            self._answer.http.close()
+        self._is_closed = True
+        self._watch.detach()
+        self._answer.http.close()
 
     def __enter__(self) -> Self:
         return self

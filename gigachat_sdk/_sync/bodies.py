@@ -12,6 +12,7 @@ from .._body import Body
 from .._concurrency import read_in_thread
 from .._deadline import DeadlineError
 from .._decompress import CutError, DecompressError, Decompressor
+from .._failures import SpentBody
 
 
 class BytesBody(httpx.SyncByteStream):
@@ -41,7 +42,7 @@ class SourceBody(httpx.SyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         if self._is_begun and not self._body.rewind():
-            raise httpx.StreamConsumed
+            raise SpentBody
         self._is_begun = True
         return self
 

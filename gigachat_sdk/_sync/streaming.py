@@ -55,7 +55,6 @@ class Stream(Generic[ChunkT]):
         self._is_closed = False
         self._is_broken_off = False
         self._turn = Turn("stream")
-        self._take_turn = self._turn.lock.acquire
         self._next_piece = answer.http.next_piece
         self._watch = when_dropped(self, answer.http.close)
 
@@ -88,21 +87,23 @@ class Stream(Generic[ChunkT]):
 
     def __next__(self) -> ChunkT:
         events, reader = self._events, self._reader
-        if not self._take_turn(False):  # every chunk would pay for a keyword
-            raise self._turn.refusal()
+        is_at_end = reader.is_done  # the event that says so has been handed over
+        taken, me = self._turn.taken, object()
         try:
+            if taken.setdefault("by", me) is not me:
+                raise self._turn.refusal()
             while not self._is_closed:
                 if reader.is_done:
-                    self._is_closed = True
-                    self._watch.detach()
+                    is_at_end = True
                     self._answer.http.finish()
+                    self.close()
                     break
                 if events:
                     result = reader.read(events.popleft())
                     if result is None:
                         continue
                     if isinstance(result, Exception):
-                        self.close()
+                        self._let_go()
                         raise result
                     return result
                 try:
@@ -115,20 +116,21 @@ class Stream(Generic[ChunkT]):
                     if self.is_closed:  # by another thread or task
                         break
                     error = self._error(failure)
-                self.close()
+                self._let_go()
                 raise error
-        except GigaChatError:
+            if self._is_broken_off:
+                raise self._broken_off()
+            raise StopIteration
+        except (GigaChatError, StopIteration):
             raise
         except BaseException:  # a cancellation, or what a signal's handler has raised: an event may be lost
-            self._is_broken_off = not reader.is_done
-            with suppress(Exception):  # it must not hide why
-                self.close()
+            if taken.get("by") is me:
+                self._is_broken_off = not is_at_end
+                self._let_go()
             raise
         finally:
-            self._turn.lock.release()
-        if self._is_broken_off:
-            raise self._broken_off()
-        raise StopIteration
+            if "by" in taken and taken["by"] is me:
+                del taken["by"]
 
     def _broken_off(self) -> StreamError[Any]:
         return self._reader.interrupted("an earlier read of it was broken off")
@@ -143,11 +145,14 @@ class Stream(Generic[ChunkT]):
 
     def close(self) -> None:
         """Give the connection back at once; what has not been read is lost."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._watch.detach()
-            self._events.clear()
-            self._answer.http.close()
+        self._is_closed = True
+        self._watch.detach()
+        self._events.clear()
+        self._answer.http.close()
+
+    def _let_go(self) -> None:
+        with suppress(Exception):  # it must not hide why
+            self.close()
 
     def __enter__(self) -> Self:
         return self

@@ -25,7 +25,7 @@ from .._response import parse
 from .._retry import Outcome, RetryPolicy, decide, parse_retry_after
 from .._token import check_header_value
 from .._unanswered import Unanswered
-from .._watch import watched
+from .._watch import pauses, watched
 from ..errors import (
     APIConnectionError,
     APIResponseValidationError,
@@ -45,9 +45,10 @@ from ..types._base import ResponseModel
 from ..types.http import Headers, RequestInfo, ResponseInfo, RetryInfo, scrub_url
 from ..types.middleware import AttemptRequest
 from ..types.tokens import AccessToken
+from .answer import HTTPResponse
 from .attempts import Answer as Answer
 from .attempts import Attempt, Refusal, Result, can_resend, give_back
-from .http import HTTP, HTTPResponse
+from .http import HTTP
 
 _GRACE = 0.05  # seconds that a token manager may take longer than the deadline, to say itself what was going on
 _chance = SystemRandom()  # the shared one belongs to the program, which may have seeded it
@@ -221,7 +222,8 @@ class Transport:
                 error = result.error
                 info = RetryInfo(retries_taken, delay, error, error.request, error.response)
                 _tell(plan.on_retry, info)
-            sleep(delay)
+            for seconds in pauses(delay):
+                sleep(seconds)
 
     def _slot(self, plan: _Plan) -> Slot | None:
         """Wait until one more request may be in flight."""

@@ -211,6 +211,82 @@ async def test_a_stream_that_is_interrupted_after_its_last_event_is_complete(
     await stream._answer.http.aclose()
 
 
+async def test_the_last_event_of_a_v2_stream_that_an_interruption_costs_is_no_end(
+    serve: Callable[[Answer], RawServer], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(connection: Connection, request: bytes) -> Iterator[bytes]:
+        last = b'event: response.message.done\ndata: {"messages":[{"content":[{"text":"a"}]}]}\n\n'
+        yield STREAM_HEAD + http_chunk(last) + http_chunk(b"")
+
+    client = connect(access_token="t", base_url=serve(answer).url, http2=False)
+    stream = await client.v2.chat.completions.create(messages=MESSAGES, stream=True)
+    read = stream._reader.read
+
+    def interrupted(event: Any) -> None:
+        read(event)
+        raise Stop
+
+    monkeypatch.setattr(stream._reader, "read", interrupted)
+    with pytest.raises(Stop):
+        await stream.__anext__()
+    for _ in range(2):
+        with pytest.raises(StreamInterruptedError, match="an earlier read of it was broken off"):
+            await stream.__anext__()
+
+
+async def test_closing_that_is_interrupted_is_done_by_the_next_who_closes(
+    serve: Callable[[Answer], RawServer], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(STREAM)
+    slow.may_go_on.set()
+    client = connect(access_token="t", base_url=serve(slow).url, max_concurrency=1)
+    stream = await client.chat.completions.create(messages=MESSAGES, stream=True)
+    await stream.__anext__()
+
+    def interrupted(request: Any) -> None:
+        raise Stop
+
+    monkeypatch.setattr(stream._answer.http._pool, "release", interrupted)
+    with pytest.raises(Stop):
+        await stream.aclose()
+    monkeypatch.undo()
+    await stream.aclose()
+    transport = client._session.transport
+    assert (transport.http.in_flight, transport.http.connections, transport.limiter.held) == (0, 0, 0)
+
+
+class Interrupted(dict[str, object]):
+    """Whose turn it is; whoever takes it, or tries to, is interrupted at that."""
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        super().setdefault(key, default)
+        raise Stop
+
+
+@KINDS
+@pytest.mark.parametrize("is_taken", [False, True])
+async def test_who_is_interrupted_while_it_takes_its_turn_keeps_it_from_nobody(
+    serve: Callable[[Answer], RawServer], connect: Connect, kind: Kind, is_taken: bool
+) -> None:
+    slow = Slow(kind)
+    slow.may_go_on.set()
+    client = connect(access_token="t", base_url=serve(slow).url)
+    _, pieces = await open_pieces(client, kind)
+    owner: Any = pieces
+    got = [text_of(await pieces.__anext__())]
+    usual, owner._turn.taken = owner._turn.taken, Interrupted({"by": object()} if is_taken else {})
+    with pytest.raises(Stop):
+        await pieces.__anext__()
+    assert list(owner._turn.taken) == ["by"] * is_taken
+    owner._turn.taken = usual
+    if is_taken:  # who has it is not disturbed
+        got += [text_of(piece) async for piece in pieces]
+        assert got == ["a", "b"]
+    else:
+        with pytest.raises(kind.error, match=kind.words):
+            await pieces.__anext__()
+
+
 # ---- two readers ----
 
 

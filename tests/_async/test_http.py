@@ -19,7 +19,7 @@ from gigachat_sdk import (
     AsyncClient,
     ConfigurationError,
 )
-from gigachat_sdk._failures import failure_of
+from gigachat_sdk._failures import SpentBody, failure_of
 from gigachat_sdk._retry import Outcome
 from gigachat_sdk.testing import Emulator
 
@@ -86,7 +86,7 @@ async def ask(client: AsyncClient, **options: Any) -> Any:
             False,
             Outcome.FINAL,
         ),
-        (httpx.StreamConsumed(), APIConnectionError, "the request to h:1 had to be sent once", True, Outcome.FINAL),
+        (SpentBody(), APIConnectionError, "the request to h:1 had to be sent once", True, Outcome.FINAL),
         (
             httpx.RemoteProtocolError("illegal header line: bytearray(b'Set-Cookie : sid=1')"),
             APIConnectionError,

@@ -84,9 +84,9 @@ class HTTP2Server(ThreadedServer):
             connection.socket.sendall(piece)
 
 
-def goaway(last_stream_id: int) -> bytes:
-    """Return a frame GOAWAY without an error; the state of the server does not get to know of it."""
-    return b"\0\0\x08\x07\0\0\0\0\0" + last_stream_id.to_bytes(4, "big") + b"\0\0\0\0"
+def goaway(last_stream_id: int, error: int = 0) -> bytes:
+    """Return a frame GOAWAY; the state of the server does not get to know of it."""
+    return b"\0\0\x08\x07\0\0\0\0\0" + last_stream_id.to_bytes(4, "big") + error.to_bytes(4, "big")
 
 
 def ping() -> bytes:

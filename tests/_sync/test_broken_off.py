@@ -208,6 +208,82 @@ def test_a_stream_that_is_interrupted_after_its_last_event_is_complete(
     stream._answer.http.close()
 
 
+def test_the_last_event_of_a_v2_stream_that_an_interruption_costs_is_no_end(
+    serve: Callable[[Answer], RawServer], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(connection: Connection, request: bytes) -> Iterator[bytes]:
+        last = b'event: response.message.done\ndata: {"messages":[{"content":[{"text":"a"}]}]}\n\n'
+        yield STREAM_HEAD + http_chunk(last) + http_chunk(b"")
+
+    client = connect(access_token="t", base_url=serve(answer).url, http2=False)
+    stream = client.v2.chat.completions.create(messages=MESSAGES, stream=True)
+    read = stream._reader.read
+
+    def interrupted(event: Any) -> None:
+        read(event)
+        raise Stop
+
+    monkeypatch.setattr(stream._reader, "read", interrupted)
+    with pytest.raises(Stop):
+        stream.__next__()
+    for _ in range(2):
+        with pytest.raises(StreamInterruptedError, match="an earlier read of it was broken off"):
+            stream.__next__()
+
+
+def test_closing_that_is_interrupted_is_done_by_the_next_who_closes(
+    serve: Callable[[Answer], RawServer], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(STREAM)
+    slow.may_go_on.set()
+    client = connect(access_token="t", base_url=serve(slow).url, max_concurrency=1)
+    stream = client.chat.completions.create(messages=MESSAGES, stream=True)
+    stream.__next__()
+
+    def interrupted(request: Any) -> None:
+        raise Stop
+
+    monkeypatch.setattr(stream._answer.http._pool, "release", interrupted)
+    with pytest.raises(Stop):
+        stream.close()
+    monkeypatch.undo()
+    stream.close()
+    transport = client._session.transport
+    assert (transport.http.in_flight, transport.http.connections, transport.limiter.held) == (0, 0, 0)
+
+
+class Interrupted(dict[str, object]):
+    """Whose turn it is; whoever takes it, or tries to, is interrupted at that."""
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        super().setdefault(key, default)
+        raise Stop
+
+
+@KINDS
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_who_is_interrupted_while_it_takes_its_turn_keeps_it_from_nobody(
+    serve: Callable[[Answer], RawServer], connect: Connect, kind: Kind, is_taken: bool
+) -> None:
+    slow = Slow(kind)
+    slow.may_go_on.set()
+    client = connect(access_token="t", base_url=serve(slow).url)
+    _, pieces = open_pieces(client, kind)
+    owner: Any = pieces
+    got = [text_of(pieces.__next__())]
+    usual, owner._turn.taken = owner._turn.taken, Interrupted({"by": object()} if is_taken else {})
+    with pytest.raises(Stop):
+        pieces.__next__()
+    assert list(owner._turn.taken) == ["by"] * is_taken
+    owner._turn.taken = usual
+    if is_taken:  # who has it is not disturbed
+        got += [text_of(piece) for piece in pieces]
+        assert got == ["a", "b"]
+    else:
+        with pytest.raises(kind.error, match=kind.words):
+            pieces.__next__()
+
+
 # ---- two readers ----
 
 

@@ -20,7 +20,7 @@ from gigachat_sdk import (
     Client,
     ConfigurationError,
 )
-from gigachat_sdk._failures import failure_of
+from gigachat_sdk._failures import SpentBody, failure_of
 from gigachat_sdk._retry import Outcome
 from gigachat_sdk.testing import Emulator
 
@@ -85,7 +85,7 @@ def ask(client: Client, **options: Any) -> Any:
             False,
             Outcome.FINAL,
         ),
-        (httpx.StreamConsumed(), APIConnectionError, "the request to h:1 had to be sent once", True, Outcome.FINAL),
+        (SpentBody(), APIConnectionError, "the request to h:1 had to be sent once", True, Outcome.FINAL),
         (
             httpx.RemoteProtocolError("illegal header line: bytearray(b'Set-Cookie : sid=1')"),
             APIConnectionError,

@@ -30,6 +30,7 @@ DONE = b"data: [DONE]\n\n"
 NOTHING: dict[str, Any] = {}
 STORED: dict[str, Any] = {"storage": {"is_stateful": True}}  # such a call creates something
 KINDS = pytest.mark.parametrize("options", [NOTHING, STORED], ids=["repeatable", "creating"])
+FAREWELL = r"the service is ending it, as it does when it restarts \(GOAWAY of HTTP/2\)"
 RULES = "breaks the rules of HTTP"
 
 
@@ -251,6 +252,10 @@ def break_off(request: Request) -> Iterator[bytes]:
     yield goaway(request.stream_id)
 
 
+def break_off_with_an_error(request: Request) -> Iterator[bytes]:
+    yield goaway(request.stream_id, 11)
+
+
 def say_garbage(request: Request) -> Iterator[bytes]:
     yield b"\0\0\1\0\0\0\0\0\0x"  # data of no stream
 
@@ -263,8 +268,9 @@ def have_an_odd_status(request: Request) -> Iterator[bytes]:
     ("script", "words"),
     [
         (answer_after_goodbye, "was lost: Invalid input ConnectionInputs.RECV_HEADERS"),
-        (break_off, "was lost: <ConnectionTerminated"),
-        (take_nothing, "was lost: <ConnectionTerminated"),
+        (break_off, f"was lost: {FAREWELL}"),
+        (take_nothing, f"was lost: {FAREWELL}"),
+        (break_off_with_an_error, "was lost: <ConnectionTerminated error_code:"),
         (say_garbage, "was lost: "),
         (have_an_odd_status, "was lost: ValueError: invalid literal for int"),
     ],
@@ -355,3 +361,33 @@ def test_what_comes_from_without_into_the_code_of_the_protocol_stays_as_it_is(er
     with pytest.raises(type(error)) as caught:
         exec(code, {"__name__": "httpcore._sync.http2", "error": error})  # as another thread can do
     assert not is_of_the_network(caught.value)
+
+
+def run_in(modules: list[str]) -> BaseException:
+    """Return the error that code of the last of some modules raises, which those before it have called."""
+    code = compile("def go(): modules and modules.pop(0)(); raise ValueError('miscounted')", "x.py", "exec")
+    called: Any = None
+    for module in reversed(modules):
+        names: dict[str, Any] = {"__name__": module, "modules": [called] if called else []}
+        exec(code, names)
+        called = names["go"]
+    with pytest.raises(ValueError, match="miscounted") as caught:
+        called()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("modules", "is_of_it"),
+    [
+        (["httpcore._sync.http2", "httpcore._synchronization", "anyio._core._synchronization"], True),
+        (["httpcore._sync.http2", "httpcore._synchronization", "trio._sync", "trio._core._ki"], True),
+        (["httpcore._sync.http2", "httpcore._synchronization", "threading"], True),
+        (["httpcore._sync.http2", "program", "anyio._core._synchronization"], False),
+        (["threading"], False),
+        (["httpcore._sync.http2", "anyio_of_another_name"], False),
+    ],
+)
+def test_a_semaphore_that_the_protocol_has_miscounted_is_the_connections_fault(
+    modules: list[str], is_of_it: bool
+) -> None:
+    assert is_of_the_network(run_in(modules)) is is_of_it
