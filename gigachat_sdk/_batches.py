@@ -13,8 +13,9 @@ from ._body import PIECE
 from ._calls import chat_completion_call
 from ._constants import LONGEST_TIME
 from ._json import json_bytes, text_bytes
-from ._request import BODYLESS_NAMES, OPTION_NAMES, Call, take_options, validated
+from ._request import BODYLESS_NAMES, OPTION_NAMES, Call, check_function, take_options, validated
 from ._retry import CallKind, shown_number
+from ._shown import shown
 from ._uploads import Upload
 from .errors import InvalidRequestError, InvalidRequestTypeError, NotFoundError
 from .types._base import attach
@@ -62,8 +63,8 @@ class BatchLines:
             raise InvalidRequestTypeError(f"method: expected a string, got {type(method).__name__}", param="method")
         if method not in _ENDPOINTS:
             known = " or ".join(map(repr, _ENDPOINTS))
-            raise InvalidRequestError(f"method: expected {known}, got {method!r}", param="method")
-        self.method: str = method
+            raise InvalidRequestError(f"method: expected {known}, got {shown(method)}", param="method")
+        self.method: str = str.__str__(method)  # of a member of an enum its value
         self._names, self._body = _ENDPOINTS[method]
         self._default_model = default_model
         self._places: dict[str, str] = {}  # by id
@@ -146,7 +147,7 @@ class BatchLines:
         known: str = identity
         taken_by = self._places.setdefault(known, place)
         if taken_by is not place:
-            raise InvalidRequestError(f"id: {known!r} is the id of {taken_by} already", param="id")
+            raise InvalidRequestError(f"id: {shown(known)} is the id of {taken_by} already", param="id")
         return known
 
     def _of_keywords(self, params: dict[str, Any]) -> bytes:
@@ -212,8 +213,9 @@ def batch_id(batch: Any) -> str:
     return found
 
 
-def check_wait(poll_interval: Any, deadline: Any) -> None:
-    """Refuse times that make no sense."""
+def check_wait(poll_interval: Any, deadline: Any, on_progress: Any = None, *, is_async: bool = True) -> None:
+    """Refuse, before anything is asked, times that make no sense, and what is no function to call."""
+    check_function("on_progress", on_progress, InvalidRequestTypeError, is_async=is_async)
     for name, value in (("poll_interval", poll_interval), ("deadline", deadline)):
         if value is None and name == "deadline":
             continue

@@ -11,6 +11,7 @@ import pydantic
 from ._json import json_bytes
 from ._request import OPTION_NAMES, Call, model_of, take_options, validated
 from ._retry import CallKind
+from ._shown import shown
 from ._token import basic_credentials
 from .errors import InvalidRequestTypeError
 from .types._narrow import is_mapping
@@ -57,7 +58,7 @@ def chat_completion_call(
 def check_stream(stream: object) -> None:
     """Refuse what is no switch."""
     if stream is not None and not isinstance(stream, bool):
-        raise InvalidRequestTypeError(f"stream: expected True or False, got {stream!r}", param="stream")
+        raise InvalidRequestTypeError(f"stream: expected True or False, got {shown(stream)}", param="stream")
 
 
 def _names_a_thread(fields: Mapping[str, Any]) -> bool:
@@ -72,7 +73,7 @@ def oauth_call(key: pydantic.SecretStr, scope: str, auth_url: str) -> Call:
         "POST",
         auth_url,
         CallKind.REPEATABLE,
-        body=urlencode({"scope": scope}).encode(),
+        body=urlencode({"scope": str.__str__(scope)}).encode(),
         content_type="application/x-www-form-urlencoded",
         authorization=pydantic.SecretStr(f"Basic {key.get_secret_value()}"),
         fresh_id_header="RqUID",

@@ -14,6 +14,7 @@ from ._json import json_bytes, model_document, text_bytes
 from ._request import BODYLESS_NAMES, OPTION_NAMES, Call, take_options
 from ._response import misfit, one_line, parse, with_whole_characters
 from ._retry import CallKind
+from ._shown import cut_repr
 from .errors import APIResponseValidationError, InvalidRequestError, InvalidRequestTypeError
 from .types._base import ResponseModel
 from .types._narrow import is_buffer, is_mapping, is_sequence
@@ -51,15 +52,17 @@ def any_call(
 def _path(path: Any) -> str:
     if not isinstance(path, str):
         raise InvalidRequestTypeError(f"path: expected a string, got {type(path).__name__}", param="path")
+    path = str.__str__(path)  # of a member of an enum its value: formatted, it would give its name
+    said = cut_repr(path)
     if "://" in path or path.startswith("//"):
-        raise InvalidRequestError(f"path: {path!r} is a whole address; give what comes after base_url", param="path")
+        raise InvalidRequestError(f"path: {said} is a whole address; give what comes after base_url", param="path")
     if not path.strip("/") or set(path) & set("?#\\") or not path.isprintable() or " " in path:
         raise InvalidRequestError(
-            f"path: {path!r} is no path; parameters go into extra_query, and ids are quoted (urllib.parse.quote)",
+            f"path: {said} is no path; parameters go into extra_query, and ids are quoted (urllib.parse.quote)",
             param="path",
         )
     if {".", ".."} & set(unquote(path).replace("\\", "/").split("/")):  # servers see through %2e
-        raise InvalidRequestError(f"path: {path!r} has a dot segment, which leads out of base_url", param="path")
+        raise InvalidRequestError(f"path: {said} has a dot segment, which leads out of base_url", param="path")
     return path if path.startswith("/") else f"/{path}"
 
 
@@ -67,7 +70,7 @@ def _content(body: Any, extra: Mapping[str, Any] | None) -> tuple[bytes | None, 
     if isinstance(body, pydantic.BaseModel):
         body = model_document(body, "body")
     if is_mapping(body) or (body is None and extra is not None):
-        return json_bytes(body or {}, extra), "application/json"
+        return json_bytes(body or {}, extra, "body"), "application/json"
     if extra is not None:
         raise InvalidRequestTypeError(
             f"extra_body: it adds fields to a dict, and body is a {type(body).__name__}", param="extra_body"
@@ -79,7 +82,7 @@ def _content(body: Any, extra: Mapping[str, Any] | None) -> tuple[bytes | None, 
     if is_buffer(body):
         return bytes(body), "application/octet-stream"
     if is_sequence(body):
-        return json_bytes(body), "application/json"
+        return json_bytes(body, name="body"), "application/json"
     raise InvalidRequestTypeError(
         f"body: expected a dict, a list, a pydantic model, text or bytes, got {type(body).__name__}", param="body"
     )
@@ -100,13 +103,13 @@ def chunk_type(stream_cls: Any, stream: type[Any]) -> type[ResponseModel]:
     arguments: tuple[Any, ...] = get_args(stream_cls)
     if get_origin(stream_cls) is not stream or len(arguments) != 1:
         raise InvalidRequestTypeError(
-            f"stream_cls: expected {stream.__name__}[...] with the type of the chunks, got {stream_cls!r}",
+            f"stream_cls: expected {stream.__name__}[...] with the type of the chunks, got {cut_repr(stream_cls)}",
             param="stream_cls",
         )
     (chunk,) = arguments
     if not _is_response_model(chunk):
         raise InvalidRequestTypeError(
-            f"stream_cls: chunks are models on gigachat_sdk.types.ResponseModel, and {chunk!r} is none",
+            f"stream_cls: chunks are models on gigachat_sdk.types.ResponseModel, and {cut_repr(chunk)} is none",
             param="stream_cls",
         )
     _check("stream_cls", chunk)
@@ -135,9 +138,21 @@ def check_cast(cast_to: Any) -> None:
     _check("cast_to", cast_to)
 
 
+def names_base_model(kind: Any) -> bool:
+    """Say whether a type is pydantic's `BaseModel` itself, or is made of it; pydantic can make no object of it."""
+    kinds: list[Any] = [kind]
+    for one in kinds:  # no recursion: a type may be nested deeper than Python's stack
+        if one is pydantic.BaseModel:
+            return True
+        kinds += get_args(one)
+    return False
+
+
 def _check(name: str, kind: Any) -> None:
     reason = "give a type, such as dict, a pydantic model or list[Model]"
-    if isinstance(kind, type) or get_origin(kind) is not None or kind is Any:
+    if names_base_model(kind):
+        reason = "BaseModel itself has no fields; give a model on it, or dict"
+    elif isinstance(kind, type) or get_origin(kind) is not None or kind is Any:
         try:
             # What refers to names that are not there yet is made, and does not read; no validator sees an empty text.
             if _is_response_model(kind):
@@ -146,9 +161,11 @@ def _check(name: str, kind: Any) -> None:
                 _reader(kind).validate_json(b"")
         except pydantic.ValidationError:
             return
+        except RecursionError:
+            reason = "it is nested too deeply"
         except (PydanticUserError, PydanticUndefinedAnnotation, TypeError, NameError, SyntaxError) as error:
             reason = str(error).partition("\n")[0]
-    raise InvalidRequestTypeError(f"{name}: no answer can be read as {kind!r}: {reason}", param=name)
+    raise InvalidRequestTypeError(f"{name}: no answer can be read as {cut_repr(kind)}: {reason}", param=name)
 
 
 def parse_as(

@@ -26,8 +26,9 @@ from ._constants import (
 from ._headers import check_headers, check_query
 from ._quota import EVERY_MODEL, check_limits
 from ._request import check_function, context_headers
-from ._retry import RetryPolicy
+from ._retry import RetryPolicy, shown_number
 from ._settings import IDENTITY, Arguments, Environment, Settings
+from ._shown import shown
 from ._tls import TLSConfig
 from ._token import check_credentials, check_header_value
 from .errors import ConfigurationError, ConfigurationTypeError, MissingCredentialsError
@@ -131,6 +132,7 @@ def resolve(arguments: Arguments, environment: Environment, *, is_async: bool) -
         MissingCredentialsError: Nothing says who you are.
     """
     settings = Settings(arguments, environment)
+    _check_switch("allow_pickle_secrets", arguments.get("allow_pickle_secrets"))
     http_client = _http_client(arguments, is_async=is_async)
     base_url = settings.address("base_url", DEFAULT_BASE_URL)
     auth_url = settings.address("auth_url", DEFAULT_AUTH_URL, is_endpoint=True)
@@ -171,7 +173,7 @@ def resolve(arguments: Arguments, environment: Environment, *, is_async: bool) -
         ids=context_headers(
             {name: arguments.get(name) for name in ContextOptions.__annotations__}, ConfigurationTypeError
         ),
-        on_retry=_function("on_retry", arguments.get("on_retry"), is_async=is_async),
+        on_retry=check_function("on_retry", arguments.get("on_retry"), ConfigurationTypeError, is_async=is_async),
         middleware=_middleware(arguments.get("middleware"), is_async=is_async),
         max_event_bytes=_max_event_bytes(arguments.get("max_event_bytes")),
     )
@@ -287,6 +289,7 @@ def _access_token(settings: Settings) -> AccessToken | None:
 
 def _check_manager(manager: Any, *, is_async: bool) -> None:
     """A manager of the other world would give a coroutine where a token is due, or a token where one awaits."""
+    _refuse_class("token_manager", manager)
     get_token = getattr(manager, "get_token", None)
     if not callable(get_token) or not callable(getattr(manager, "invalidate", None)):
         raise ConfigurationTypeError(
@@ -297,10 +300,15 @@ def _check_manager(manager: Any, *, is_async: bool) -> None:
         raise ConfigurationTypeError(f"token_manager: {type(manager).__name__} is no {other}, which {mine} needs")
 
 
-def _part(name: str, given: Any, methods: tuple[str, ...], protocol: str) -> Any:
-    """Refuse an object that cannot play its part."""
+def _refuse_class(name: str, given: Any) -> None:
+    """A class has all the methods that its objects have."""
     if isinstance(given, type):
         raise ConfigurationTypeError(f"{name}: expected an object, got the class {given.__name__}; make one of it")
+
+
+def _part(name: str, given: Any, methods: tuple[str, ...], protocol: str) -> Any:
+    """Refuse an object that cannot play its part."""
+    _refuse_class(name, given)
     missing = [] if given is None else [method for method in methods if not callable(getattr(given, method, None))]
     if missing:
         raise ConfigurationTypeError(f"{name}: {type(given).__name__} has no {', '.join(missing)}; see {protocol}")
@@ -321,22 +329,19 @@ def _deadline(settings: Settings) -> Any:
     return settings.number("deadline", float) if given is None else given
 
 
-def _function(name: str, given: Any, *, is_async: bool) -> Any:
-    check_function(name, given, ConfigurationTypeError)
-    if not is_async and (inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(type(given).__call__)):
-        raise ConfigurationTypeError(
-            f"{name}: a Client runs plain functions, got the coroutine function "
-            f"{getattr(given, '__qualname__', type(given).__name__)}; give a plain one, or use AsyncClient"
-        )
-    return given
-
-
 def _middleware(given: Any, *, is_async: bool) -> tuple[Any, ...]:
     if given is None:
         return ()
     if not is_sequence(given):
         raise ConfigurationTypeError(f"middleware: expected a list of functions, got {type(given).__name__}")
-    return tuple(_function("middleware", one, is_async=is_async) for one in given)
+    if any(one is None for one in given):
+        raise ConfigurationTypeError("middleware: expected a list of functions, got None in it")
+    return tuple(check_function("middleware", one, ConfigurationTypeError, is_async=is_async) for one in given)
+
+
+def _check_switch(name: str, given: Any) -> None:
+    if given is not None and not isinstance(given, bool):
+        raise ConfigurationTypeError(f"{name}: expected True or False, got {type(given).__name__}")
 
 
 def _max_event_bytes(given: Any) -> int:
@@ -345,7 +350,7 @@ def _max_event_bytes(given: Any) -> int:
     if isinstance(given, bool) or not isinstance(given, int):
         raise ConfigurationTypeError(f"max_event_bytes: expected a number of bytes, got {type(given).__name__}")
     if given < 1:
-        raise ConfigurationError(f"max_event_bytes: give a number over 0, not {given}")
+        raise ConfigurationError(f"max_event_bytes: give a number over 0, not {shown_number(given)}")
     return given
 
 
@@ -377,12 +382,13 @@ def check_timeout(
         for phase, seconds in value.as_dict().items():
             limit: Any = seconds
             if limit is not None and (not isinstance(limit, int | float) or not 0 < limit <= LONGEST_TIME):
-                raise kind(f"{name}: {limit!r} is no time to wait ({phase}); give seconds over 0, or None for no limit")
+                said = f"{shown(limit)} is no time to wait ({phase})"
+                raise kind(f"{name}: {said}; give seconds over 0, or None for no limit")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise type_kind(f"{name}: expected seconds or an httpx.Timeout, got {type(value).__name__}")
     if not 0 < value <= LONGEST_TIME:
-        raise kind(f"{name}: {value!r} is no time to wait; give seconds over 0, or None for no limit")
+        raise kind(f"{name}: {shown_number(value)} is no time to wait; give seconds over 0, or None for no limit")
     # Reaching a host takes seconds at most, however long its answer may take.
     return httpx.Timeout(value, connect=min(float(value), DEFAULT_CONNECT_TIMEOUT))
 

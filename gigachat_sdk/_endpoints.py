@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
+from ._calls import check_stream
 from ._json import text_bytes
 from ._request import BODYLESS_NAMES, OPTION_NAMES, Call, json_call, take_options
 from ._retry import CallKind
@@ -62,8 +63,7 @@ def run_call(
         names: The keywords that the method takes, without the options.
         stream: Its `stream` keyword.
     """
-    if stream is not None and not isinstance(stream, bool):
-        raise InvalidRequestTypeError(f"stream: expected True or False, got {stream!r}", param="stream")
+    check_stream(stream)
     options = take_options(params, {*names, *OPTION_NAMES, "stream"}, method)
     fields = {name: value for name, value in params.items() if name not in OPTION_NAMES}
     if stream:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from ._constants import HIDDEN, SECRET_HEADERS
 from ._json import surrogate
+from ._shown import cut_repr
 from .types._narrow import is_mapping, is_sequence
 
 
@@ -29,13 +30,13 @@ def _headers_trouble(headers: Any) -> tuple[str, bool] | None:
         return f"expected a dict of strings, got {type(headers).__name__}", True
     for key, value in headers.items():
         if not isinstance(key, str) or not (value is None or isinstance(value, str)):
-            return f"expected strings, got {key!r}: {type(value).__name__}", True
+            return f"expected strings, got {cut_repr(key)}: {type(value).__name__}", True
         is_name = key.isascii() and key.isprintable() and key and not set(key) & set(' "(),/:;<=>?@[\\]{}')
         is_value = value is None or (value.isascii() and value.isprintable() and value == value.strip())
         if not is_name:
-            return f"{key!r} holds characters that the name of a header cannot (RFC 9110)", False
+            return f"{cut_repr(key)} holds characters that the name of a header cannot (RFC 9110)", False
         if not is_value:
-            text = f"the value of {key!r} holds characters that a header cannot; give printable ASCII"
+            text = f"the value of {cut_repr(key)} holds characters that a header cannot; give printable ASCII"
             return f"{text}, without spaces around it (RFC 9110)", False
     return None
 
@@ -49,9 +50,13 @@ def check_query(name: str, query: Any, kind: type[ValueError]) -> Mapping[str, A
     for key, value in query.items():
         for item in value if is_sequence(value) else (value,):
             if not (item is None or isinstance(item, str | int | float)):
-                raise kind(f"{name}: {key!r} cannot be a {type(item).__name__}")
-            if surrogate(f"{key}{item}") is not None:
-                raise _value_error(kind)(f"{name}: {key!a} holds a lone surrogate, which is no text and cannot be sent")
+                raise kind(f"{name}: {cut_repr(key)} cannot be a {type(item).__name__}")
+            if isinstance(item, int) and abs(item) >= 10**20:
+                raise _value_error(kind)(f"{name}: {cut_repr(key)} cannot be a number of more than 20 digits")
+            if surrogate(_text(key) + _text(item)) is not None:
+                raise _value_error(kind)(
+                    f"{name}: {cut_repr(key)} holds a lone surrogate, which is no text and cannot be sent"
+                )
     return dict(query)
 
 
@@ -68,10 +73,17 @@ def query_string(*layers: Mapping[str, Any]) -> str:
     pairs: list[tuple[str, str]] = []
     for name, value in merged.items():
         items = value if is_sequence(value) else (value,)
-        pairs += [
-            (name, str(item).lower() if isinstance(item, bool) else str(item)) for item in items if item is not None
-        ]
+        pairs += [(_text(name), _text(item)) for item in items if item is not None]
     return urlencode(pairs)
+
+
+def _text(item: str | float | None) -> str:
+    """Write a plain value as an address has it; of a member of an enum its value, where `str` would give its name."""
+    if isinstance(item, str):
+        return str.__str__(item)
+    if item is None or isinstance(item, bool):
+        return str(item).lower()
+    return int.__repr__(item) if isinstance(item, int) else float.__repr__(item)
 
 
 class Hidden(dict[str, Any]):

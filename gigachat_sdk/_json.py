@@ -11,35 +11,49 @@ import pydantic
 from pydantic_core import to_jsonable_python
 
 from .errors import InvalidRequestError, InvalidRequestTypeError
-from .types._narrow import is_iterable, is_mapping, is_sequence
-from .types._written import as_written
+from .types._narrow import is_mapping, is_sequence
+from .types._narrow import surrogate as surrogate
+from .types._written import as_json, as_written, first_line, jsonable
 
 
-def json_bytes(payload: Mapping[str, Any] | Sequence[Any], extra: Mapping[str, Any] | None = None) -> bytes:
-    """Serialise a request body once; what JSON cannot hold is told by its place."""
+def json_bytes(
+    payload: Mapping[str, Any] | Sequence[Any], extra: Mapping[str, Any] | None = None, name: str = ""
+) -> bytes:
+    """Serialise a request body once; what JSON cannot hold is told by its place.
+
+    Args:
+        payload: The body; its fields are arguments of the caller's, unless it has a name.
+        extra: The `extra_body` of the call, whose fields win.
+        name: What the caller calls the body, where it is a single argument.
+    """
+    merged: Any = payload
     if extra is not None:
         if not is_mapping(extra):
             raise InvalidRequestTypeError(
                 f"extra_body: expected a dict, got {type(extra).__name__}", param="extra_body"
             )
-        payload = {**(payload if is_mapping(payload) else {}), **extra}
+        payload = payload if is_mapping(payload) else {}
+        merged = {**payload, **extra}
     try:
-        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_jsonable)
+        text = json.dumps(merged, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=jsonable)
         return text.encode()
     except (ValueError, TypeError, RecursionError) as error:
         reason = str(error) or type(error).__name__
-    place, trouble = _find_trouble(payload, "", 0) or ("the request", reason)
+    if extra is not None:
+        merged = {key: item for key, item in merged.items() if key not in extra}
+    found = _find_trouble(merged, name, 0) or (extra and _find_trouble(extra, "extra_body", 0))
+    place, trouble = found or (name, reason)
+    place = place or "the request"
     raise InvalidRequestError(f"{place}: {trouble}", param=place)
 
 
 def model_document(model: pydantic.BaseModel, name: str) -> Any:
     """Return a model of the user's as the JSON document to send; what JSON cannot hold is told by its place."""
     try:
-        return _dumped(model)
+        return as_json(model)
     except (ValueError, TypeError, RecursionError) as error:
-        reason = _first_line(error)
-    place, trouble = _find_trouble(model, "", 0) or (name, reason)
-    place = place or name
+        reason = first_line(error)
+    place, trouble = _find_trouble(model, name, 0) or (name, reason)
     raise InvalidRequestError(f"{place}: {trouble}", param=place)
 
 
@@ -49,36 +63,6 @@ def text_bytes(text: str, name: str) -> bytes:
     if at is not None:
         raise InvalidRequestError(f"{name}: character {at} is a lone surrogate, which is no text", param=name)
     return text.encode()
-
-
-def _jsonable(value: object) -> object:
-    if isinstance(value, pydantic.BaseModel):
-        return _dumped(value)
-    if is_mapping(value):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def _dumped(model: pydantic.BaseModel) -> Any:
-    """Write a model as pydantic writes it in JSON, dates and all, but let no number become null."""
-    written = as_written(model, "json")
-    if _hides_nan(as_written(model), written):
-        raise ValueError("it holds a number that JSON cannot hold")
-    return written
-
-
-def _hides_nan(plain: Any, written: Any) -> bool:
-    if written is None:
-        return isinstance(plain, float)
-    if is_mapping(plain) and is_mapping(written):
-        plain, written = list(plain.values()), list(written.values())
-    if is_iterable(plain) and is_sequence(written):
-        return any(map(_hides_nan, plain, written))
-    return False
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _find_trouble(value: Any, path: str, depth: int, *, is_model: bool = False) -> tuple[str, str] | None:
@@ -98,7 +82,7 @@ def _find_trouble(value: Any, path: str, depth: int, *, is_model: bool = False) 
         try:
             value, is_model = as_written(value), True
         except (ValueError, TypeError, RecursionError) as error:
-            return path, _first_line(error)
+            return path, first_line(error)
     items: list[tuple[str, Any]]
     if is_mapping(value):
         keys: list[Any] = list(value)
@@ -125,12 +109,3 @@ def _is_written(value: Any) -> bool:
     except (ValueError, TypeError, RecursionError):
         return False
     return True
-
-
-def surrogate(text: str) -> int | None:
-    """Return where half a character stands that UTF-8 cannot hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        return error.start
-    return None

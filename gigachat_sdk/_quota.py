@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._retry import shown_number
+from ._shown import cut_repr
 from .errors import ConfigurationError, ConfigurationTypeError
 from .types._narrow import is_mapping
 
@@ -19,16 +21,18 @@ def check_limits(name: str, given: Any) -> dict[str, int]:
     """
     limits: dict[str, int] = {}
     for model, limit in given.items() if is_mapping(given) else [(EVERY_MODEL, given)]:
-        place = name if model == EVERY_MODEL and not is_mapping(given) else f"{name}[{model!r}]"
+        place = name if model == EVERY_MODEL and not is_mapping(given) else f"{name}[{cut_repr(model)}]"
         if not isinstance(model, str):
             raise ConfigurationTypeError(f"{name}: expected names of models, got {type(model).__name__}")
         if isinstance(limit, bool) or not isinstance(limit, int):
             raise ConfigurationTypeError(f"{place}: expected a number of requests, got {type(limit).__name__}")
         if limit < 1:
-            raise ConfigurationError(f"{place}: give a number over 0, not {limit}")
+            raise ConfigurationError(f"{place}: give a number over 0, not {shown_number(limit)}")
         plain = plain_model(model)
         if plain in limits:
-            raise ConfigurationError(f"{name}: {plain!r} has two limits; a version after a colon is the same model")
+            raise ConfigurationError(
+                f"{name}: {cut_repr(plain)} has two limits; a version after a colon is the same model"
+            )
         limits[plain] = limit
     if not limits:
         raise ConfigurationError(f"{name}: there is no limit in it; give a number, or models with numbers")

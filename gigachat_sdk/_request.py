@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import platform
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,8 @@ from ._body import Body
 from ._constants import CONTEXT_HEADERS
 from ._headers import Hidden, check_headers, check_query
 from ._json import json_bytes
-from ._retry import CallKind
+from ._retry import CallKind, shown_number
+from ._shown import shown
 from ._version import __version__
 from .errors import InvalidRequestError, InvalidRequestTypeError
 from .types._base import RequestModel
@@ -145,10 +147,15 @@ def take_options(params: Mapping[str, Any], known: Iterable[str], method: str) -
     return options
 
 
-def check_function(name: str, given: Any, kind: type[ValueError]) -> Any:
-    """Refuse what cannot be called; None stands for no function."""
+def check_function(name: str, given: Any, kind: type[ValueError], *, is_async: bool = True) -> Any:
+    """Refuse what cannot be called, and where nothing awaits what cannot be run; None stands for no function."""
     if given is not None and not callable(given):
         raise kind(f"{name}: expected a function, got {type(given).__name__}")
+    if not is_async and (inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(type(given).__call__)):
+        raise kind(
+            f"{name}: a Client runs plain functions, got the coroutine function "
+            f"{getattr(given, '__qualname__', type(given).__name__)}; give a plain one, or use AsyncClient"
+        )
     return given
 
 
@@ -220,6 +227,9 @@ def get_call(method: str, path: str, options: Mapping[str, Any], query: Mapping[
         query: Parameters of the endpoint; those that are None are left out, lists are repeated.
     """
     taken = take_options(options, BODYLESS_NAMES, method)
+    for name, value in (query or {}).items():
+        if isinstance(value, int) and abs(value) >= 10**20:  # Python refuses to write thousands of digits
+            raise InvalidRequestError(f"{name}: {shown_number(value)} cannot be sent", param=name)
     return Call("GET", path, CallKind.READ, query=query or {}, options=taken)
 
 
@@ -263,15 +273,6 @@ def _in_words(kind: str, message: str, place: str) -> str:
         .replace("Input should be a valid ", "expected a ")
         .replace("Input should be ", "expected ")
     )
-
-
-def shown(value: object) -> str:
-    """Show a wrong value where it is short and plain, else name its type."""
-    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 10**20):
-        return repr(value)
-    if isinstance(value, str) and len(value) <= 40:
-        return repr(value)
-    return type(value).__name__
 
 
 def field_path(location: tuple[int | str, ...]) -> str:

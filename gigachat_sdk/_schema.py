@@ -15,7 +15,9 @@ import pydantic
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
+from ._cast import names_base_model
 from ._response import one_line
+from ._shown import cut_repr
 from .errors import InvalidRequestError, InvalidRequestTypeError
 from .types._narrow import is_dict, is_sequence
 
@@ -72,10 +74,16 @@ def structure_of(given: type[T]) -> Structure[T]:
             param="response_format",
         )
     reason = refusal = ""
+    if names_base_model(kind):
+        raise InvalidRequestTypeError(
+            f"response_format: no answer can be read as {cut_repr(kind)}: BaseModel itself has no fields; give a model "
+            "on it",
+            param="response_format",
+        )
     try:
         return _structure(kind)
     except KeyError as error:  # pydantic looks for references in defaults and extras too
-        refusal = f"the schema of {kind!r} refers to {error.args[0]!r}, which is not in it"
+        refusal = f"the schema of {cut_repr(kind)} refers to {error.args[0]!r}, which is not in it"
     except RecursionError:
         refusal = _TOO_DEEP
     except (PydanticUserError, PydanticUndefinedAnnotation, TypeError, NameError, SyntaxError) as error:
@@ -83,7 +91,7 @@ def structure_of(given: type[T]) -> Structure[T]:
     if refusal:
         raise InvalidRequestError(f"response_format: {refusal}", param="response_format")
     raise InvalidRequestTypeError(
-        f"response_format: no answer can be read as {kind!r}: {reason}", param="response_format"
+        f"response_format: no answer can be read as {cut_repr(kind)}: {reason}", param="response_format"
     )
 
 

@@ -13,6 +13,7 @@ import httpx
 from pydantic import SecretStr
 
 from ._constants import ENVIRONMENT_PREFIX, SECRET_HEADERS
+from ._shown import cut_repr, shown
 from .errors import ConfigurationError, ConfigurationTypeError
 from .types._narrow import is_iterable, is_mapping, is_path, is_utf8
 from .types.http import scrub_url, sounds_secret
@@ -113,7 +114,7 @@ def _wrapped(name: str, value: Any) -> Any:
         return tuple(value)
     if name not in (*_SECRETS, "proxy") or isinstance(value, SecretStr | AccessToken | Unfit | None):
         return value
-    return SecretStr(value) if isinstance(value, str) else Unfit(value)
+    return SecretStr(str.__str__(value)) if isinstance(value, str) else Unfit(value)  # see `Settings.text`
 
 
 def _plain(value: Any) -> Any:
@@ -157,7 +158,7 @@ class Settings:
             raise ConfigurationTypeError(f"{name}: expected a string, got {type(value).__name__}")
         if not value:
             raise ConfigurationError(f"{name}: the value is empty")
-        return value
+        return str.__str__(value)  # of a member of an enum its value: formatted, it would give its name
 
     def checked_text(self, name: str) -> str | None:
         """As `text`, for what is sent: the environment can hold bytes that are no text."""
@@ -194,7 +195,7 @@ class Settings:
         except KeyError:
             also = ", auto" if name == "http2" else ""
             raise ConfigurationError(
-                f"{self.name_of(name)}: {text!r} is not one of {', '.join(_BOOLEANS)}{also}"
+                f"{self.name_of(name)}: {cut_repr(text)} is not one of {', '.join(_BOOLEANS)}{also}"
             ) from None
 
     def number(self, name: str, convert: Callable[[Any], T]) -> T | None:
@@ -206,7 +207,7 @@ class Settings:
             try:
                 return convert(text)
             except ValueError:
-                raise ConfigurationError(f"{self.name_of(name)}: {text!r} is not a number") from None
+                raise ConfigurationError(f"{self.name_of(name)}: {cut_repr(text)} is not a number") from None
         if isinstance(value, bool) or not isinstance(value, int):
             raise ConfigurationTypeError(f"{name}: expected a number, got {type(value).__name__}")
         return convert(value)
@@ -220,7 +221,7 @@ class Settings:
         if value is None or (isinstance(value, str) and value.strip().lower() == "auto"):
             return "auto"
         if not isinstance(value, bool):
-            raise ConfigurationTypeError(f"http2: expected True, False or 'auto', got {value!r}")
+            raise ConfigurationTypeError(f"http2: expected True, False or 'auto', got {shown(value)}")
         return value
 
     def address(self, name: str, default: str, *, is_endpoint: bool = False) -> str:

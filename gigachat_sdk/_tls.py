@@ -118,8 +118,9 @@ def _load_ca(context: ssl.SSLContext, path: str) -> None:
             f"ca_bundle_file: {path!r} holds no certificate that OpenSSL can use ({error.reason or 'unknown reason'}); "
             "it must be a text file of PEM certificates"
         ) from None
-    except OSError as error:
-        raise ConfigurationError(f"ca_bundle_file: {path!r} cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # a NUL in a path, or half a character, is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"ca_bundle_file: {path!r} cannot be read: {reason}") from None
 
 
 def _load_certificate(context: ssl.SSLContext, cert_file: str, config: TLSConfig) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ._body import TEXT_MODE, BufferFile, FileSource, FramedBody, named
 from ._headers import Hidden
+from ._json import surrogate, text_bytes
 from ._request import Call
 from ._retry import CallKind
 from .errors import InvalidRequestError, InvalidRequestTypeError
@@ -302,10 +303,11 @@ def upload_call(upload: Upload, source: FileSource, purpose: Any, options: Reque
     """
     if not isinstance(purpose, str):
         raise InvalidRequestTypeError(f"purpose: expected a string, got {type(purpose).__name__}", param="purpose")
+    text_bytes(purpose, "purpose")
     fields = {"purpose": purpose, **_fields(options.get("extra_body"))}
     head = b"".join(
         b'--%s\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
-        % (boundary.encode(), _quoted(name), _utf8(value))
+        % (boundary.encode(), _quoted(name), value.encode())
         for name, value in fields.items()
     )
     head += b'--%s\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\nContent-Type: %s\r\n\r\n' % (
@@ -331,16 +333,23 @@ def _fields(extra: Any) -> dict[str, str]:
         raise InvalidRequestTypeError(f"extra_body: expected a dict, got {type(extra).__name__}", param="extra_body")
     fields: dict[str, str] = {}
     for name, value in extra.items():
-        try:
-            fields[str(name)] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        except (TypeError, ValueError, RecursionError):
-            pass
-        else:
-            continue
-        raise InvalidRequestError(
-            f"extra_body.{name}: {type(value).__name__} cannot be a field of a form", param="extra_body"
-        )
+        key = str(name)
+        if surrogate(key) is not None:
+            raise InvalidRequestError(
+                "extra_body: a key of it holds a lone surrogate, which is no text", param="extra_body"
+            )
+        text = value if isinstance(value, str) else _json_text(value, f"extra_body.{key}")
+        text_bytes(text, f"extra_body.{key}")
+        fields[key] = text
     return fields
+
+
+def _json_text(value: Any, place: str) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        pass
+    raise InvalidRequestError(f"{place}: {type(value).__name__} cannot be a field of a form", param=place)
 
 
 def _quoted(name: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from gigachat_sdk._batches import (
 )
 from gigachat_sdk._retry import CallKind
 from gigachat_sdk._uploads import Upload
+from gigachat_sdk.errors import InvalidRequestTypeError
+from gigachat_sdk.testing import Emulator
 from gigachat_sdk.types import ResponseInfo
 from gigachat_sdk.types._base import attach
 from gigachat_sdk.types.http import Headers
@@ -211,6 +214,7 @@ def test_embeddings_are_validated_as_such(request_: Any, message: str) -> None:
     [
         ("images", "method: expected 'chat_completions' or 'embedder', got 'images'"),
         (None, "method: expected a string, got NoneType"),
+        ("x" * 10**6, "method: expected 'chat_completions' or 'embedder', got str"),
     ],
 )
 def test_the_method_is_one_of_two(method: Any, message: str) -> None:
@@ -347,6 +351,21 @@ def test_times_that_make_no_sense_are_refused(poll_interval: Any, deadline: Any,
     with pytest.raises(InvalidRequestError) as caught:
         check_wait(poll_interval, deadline)
     assert str(caught.value).startswith(message.removesuffix("inf"))
+
+
+def test_a_client_tells_its_progress_to_plain_functions_only() -> None:
+    async def tell(batch: Batch) -> None:
+        raise AssertionError("it is never called")
+
+    check_wait(1, None, tell, is_async=True)
+    words = r"^on_progress: a Client runs plain functions, got the coroutine function"
+    for wrong in (tell, partial(tell)):
+        with pytest.raises(InvalidRequestTypeError, match=words):
+            check_wait(1, None, wrong, is_async=False)
+    with Emulator() as emulator, emulator.client() as client:
+        with pytest.raises(InvalidRequestTypeError, match=words):
+            client.batches.wait("b", on_progress=tell)
+        assert emulator.requests == []
 
 
 @pytest.mark.parametrize(("poll_interval", "deadline"), [(1, None), (0.1, 5), (5, 0.1), (1, float("inf"))])

@@ -12,7 +12,7 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from gigachat_sdk import AccessToken, ConfigurationError
+from gigachat_sdk import AccessToken, ConfigurationError, StaticTokenManager
 from gigachat_sdk._config import ClientConfig, check_timeout, resolve
 from gigachat_sdk._settings import Arguments, Environment, check_names
 from gigachat_sdk.types.client_options import BaseClientOptions
@@ -201,6 +201,32 @@ KIND, VALUE = True, False
         ({"default_headers": {"a": "1\n2"}}, "default_headers: the value of 'a' holds", VALUE),
         ({"default_query": "a=1"}, "default_query: expected a dict", KIND),
         ({"default_query": {"a": object()}}, "default_query: 'a' cannot be a object", KIND),
+        ({"ca_bundle_file": "a\0b"}, "ca_bundle_file: 'a\\x00b' cannot be read: embedded null byte", VALUE),
+        ({"ca_bundle_file": "\ud800"}, "ca_bundle_file: '\\ud800' cannot be read: 'utf-8' codec can't", VALUE),
+        ({"middleware": [None]}, "middleware: expected a list of functions, got None in it", KIND),
+        ({"middleware": [5]}, "middleware: expected a function, got int", KIND),
+        ({"middleware": len}, "middleware: expected a list of functions, got builtin_function_or_method", KIND),
+        (
+            {"token_manager": StaticTokenManager, "access_token": None},
+            "token_manager: expected an object, got the class StaticTokenManager; make one of it",
+            KIND,
+        ),
+        ({"allow_pickle_secrets": "no"}, "allow_pickle_secrets: expected True or False, got str", KIND),
+        ({"allow_pickle_secrets": 1}, "allow_pickle_secrets: expected True or False, got int", KIND),
+        pytest.param(
+            {"max_concurrency": -(10**5000)},
+            "max_concurrency: give a number over 0, not a number of more than 20 digits",
+            VALUE,
+            id="concurrency",
+        ),
+        pytest.param(
+            {"max_event_bytes": -(10**5000)},
+            "max_event_bytes: give a number over 0, not a number of more than 20 digits",
+            VALUE,
+            id="bytes",
+        ),
+        ({"default_query": {"a": 10**25}}, "default_query: 'a' cannot be a number of more than 20 digits", VALUE),
+        ({"http2": "h" * 1000}, "http2: expected True, False or 'auto', got str", KIND),
     ],
 )
 def test_a_bad_argument_is_named(arguments: dict[str, Any], words: str, is_kind: bool) -> None:
@@ -285,9 +311,15 @@ def test_what_is_no_time_is_refused(value: Any, is_kind: bool) -> None:
     assert isinstance(error, TypeError) is is_kind
 
 
-@pytest.mark.parametrize("value", [float("inf"), 10**400], ids=["infinity", "a huge number"])
+@pytest.mark.parametrize(
+    "value",
+    [float("inf"), 10**400, 10**5000, httpx.Timeout(10**5000), httpx.Timeout("x" * 10**6)],
+    ids=["infinity", "a huge number", "a number that Python does not write", "in a phase", "a text in a phase"],
+)
 def test_a_time_beyond_all_clocks_is_refused(value: Any) -> None:
-    assert str(refusal(timeout=value)).startswith("timeout: ")
+    message = str(refusal(timeout=value))
+    assert message.startswith("timeout: ")
+    assert len(message) < 200
 
 
 def test_the_timeout_of_a_ready_http_client_counts_where_it_was_set() -> None:

@@ -51,22 +51,22 @@ def test_a_model_is_written_as_pydantic_writes_it(day: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("model", "place", "words"),
     [
-        (Weather(day=object()), "day", "object is not JSON"),
-        (Weather(day=[date(2024, 1, 1), {"b": object()}]), "day[1].b", "object is not JSON"),
-        (Weather(day=NAN), "day", "nan is no number"),
-        (Weather(day=[date(2024, 1, 1), (1.5, {"b": NAN})]), "day[1][1].b", "nan is no number"),
-        (Weather(day=Weather(day=float("inf"))), "day.day", "inf is no number"),
-        (Weather(day={NAN}), "", "it holds a number that JSON cannot hold"),
-        (RING, "day", "it is nested too deeply, or holds itself"),
-        (Unwritable(), "", "Error calling function `_refuse`: ValueError: no"),
+        (Weather(day=object()), "body.day", "object is not JSON"),
+        (Weather(day=[date(2024, 1, 1), {"b": object()}]), "body.day[1].b", "object is not JSON"),
+        (Weather(day=NAN), "body.day", "nan is no number"),
+        (Weather(day=[date(2024, 1, 1), (1.5, {"b": NAN})]), "body.day[1][1].b", "nan is no number"),
+        (Weather(day=Weather(day=float("inf"))), "body.day.day", "inf is no number"),
+        (Weather(day={NAN}), "body", "it holds a number that JSON cannot hold"),
+        (RING, "body", "it is nested too deeply, or holds itself"),
+        (Unwritable(), "body", "Error calling function `_refuse`: ValueError: no"),
     ],
 )
 def test_what_a_model_cannot_say_in_json_is_told_by_its_place(model: BaseModel, place: str, words: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         model_document(model, "body")
-    assert str(caught.value).startswith(f"{place or 'body'}: {words}")
+    assert str(caught.value).startswith(f"{place}: {words}")
     assert "\n" not in str(caught.value)
-    assert (caught.value.param, caught.value.__context__) == (place or "body", None)
+    assert (caught.value.param, caught.value.__context__) == (place, None)
     with pytest.raises(InvalidRequestError) as inside:
         json_bytes({"a": [model]})
     assert words in str(inside.value)

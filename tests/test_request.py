@@ -104,11 +104,34 @@ def test_what_json_cannot_hold_is_told_by_its_place(payload: dict[str, Any], pla
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    ("payload", "extra", "name", "place"),
+    [
+        ({"a": 1}, {"a": NAN}, "", "extra_body.a"),
+        ({"a": NAN}, {"b": [NAN]}, "", "a"),
+        ({"a": [NAN]}, {"a": {"b": "\ud800"}}, "", "extra_body.a.b"),
+        ({}, {("a",): 1}, "", "extra_body"),
+        ({}, {"x": ITSELF}, "", "extra_body"),
+        ({("a",): 1}, None, "", "the request"),
+        ({"a": [NAN]}, None, "body", "body.a[0]"),
+        ([1, NAN], None, "body", "body[1]"),
+        ({("a",): 1}, None, "body", "body"),
+        ({"a": 1}, {"b": NAN}, "body", "extra_body.b"),
+    ],
+)
+def test_the_place_begins_with_the_name_of_the_argument(payload: Any, extra: Any, name: str, place: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        json_bytes(payload, extra, name)
+    assert str(caught.value).startswith(f"{place}: ")
+    assert caught.value.param == place
+
+
 def test_the_extra_body_wins_and_is_not_changed() -> None:
     extra = {"model": "other", "new": {"a": None}}
     assert json.loads(json_bytes({"model": "m", "n": 1}, extra)) == {"model": "other", "n": 1, "new": {"a": None}}
     assert extra == {"model": "other", "new": {"a": None}}
     assert json_bytes({"a": 1}, None) == json_bytes({"a": 1}, {}) == b'{"a":1}'
+    assert json_bytes({"a": 1, "b": 2}, {"a": 3}) == b'{"a":3,"b":2}'
 
 
 @pytest.mark.parametrize("extra", ["x", [("a", 1)], 5, True])

@@ -332,6 +332,8 @@ class Unknown(BaseModel):
         (Unknown, "no answer can be read as"),
         (Annotated[int, {}], "unhashable"),
         (list["a b"], "no answer can be read as list['a b']: Forward reference must be an expression"),  # noqa: F722
+        (BaseModel, "no answer can be read as <class 'pydantic.main.BaseModel'>: BaseModel itself has no fields"),
+        (list[BaseModel], "no answer can be read as list[pydantic.main.BaseModel]: BaseModel itself has no fields"),
         (Callable[[], int], "no answer can be read as collections.abc.Callable[[], int]: "),
     ],
 )

@@ -14,9 +14,9 @@ from gigachat_sdk._config import check_timeout
 from gigachat_sdk._events import Event
 from gigachat_sdk._headers import Hidden, UserHeaders, hide_authorization
 from gigachat_sdk._lifetimes import _close_beside_loop, _leave_to_trio, _start_in_trio
-from gigachat_sdk._request import shown
 from gigachat_sdk._response import ChunkReader
 from gigachat_sdk._settings import Arguments, check_names
+from gigachat_sdk._shown import cut_repr, shown
 from gigachat_sdk._token import unix_seconds
 from gigachat_sdk.errors import APIStatusError, ConfigurationError, ConfigurationTypeError, InvalidRequestError
 from gigachat_sdk.stores import Failures, _after_fork, failures_of
@@ -69,6 +69,36 @@ def test_a_timeout_object_with_no_time_in_it_is_refused(timeout: httpx.Timeout) 
 def test_a_timeout_object_passes_as_it_is() -> None:
     timeout = httpx.Timeout(5, read=None)
     assert check_timeout("timeout", timeout) is timeout
+
+
+class Mute:
+    """Cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+def test_what_cannot_be_shown_is_shown_by_its_kind() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value in (Mute(), deep, 10**5000, [10**5000]):
+        assert cut_repr(value) == shown(value) == type(value).__name__
+
+
+def test_what_is_long_is_shown_in_part() -> None:
+    assert cut_repr("x" * 198) == repr("x" * 198)
+    assert cut_repr("x" * 199) == f"'{'x' * 196}..."
+    assert shown("x" * 41) == "str"
+
+
+def test_plain_values_are_shown_as_they_are() -> None:
+    class Shy(str):
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    values: list[Any] = [None, True, 1.5, float("nan"), -3, "a\n", Shy("b")]
+    assert [shown(value) for value in values] == ["None", "True", "1.5", "nan", "-3", r"'a\n'", "'b'"]
 
 
 def test_a_huge_number_is_shown_by_its_kind() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections import OrderedDict, UserDict
 from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Any
 
+import pydantic
 import pytest
 
 from gigachat_sdk import InvalidRequestError
+from gigachat_sdk._batches import BatchLines
 from gigachat_sdk._request import validated
 from gigachat_sdk.types import (
     ChatCompletion,
@@ -21,6 +24,7 @@ from gigachat_sdk.types import (
     File,
     FunctionCall,
     GeneratedFile,
+    v2,
 )
 
 USER = [{"role": "user", "content": "Привет"}]
@@ -388,9 +392,24 @@ def test_the_callers_objects_are_never_changed() -> None:
     assert fields == before
 
 
-def test_unknown_keywords_of_a_request_built_by_hand_are_sent() -> None:
-    request = ChatCompletionRequest(messages=USER, future=1)  # type: ignore[arg-type, call-arg]
-    assert request.to_payload() == {"messages": USER, "future": 1}
+@pytest.mark.parametrize("request_class", [ChatCompletionRequest, v2.ChatCompletionRequest])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("temprature", "there is no field 'temprature'"),
+        ("mesages", "there is no field 'mesages'; did you mean 'messages'?"),
+        ("future", "there is no field 'future'; what the SDK does not know goes into extra_body"),
+    ],
+)
+def test_a_request_built_by_hand_is_checked_for_mistyped_fields(request_class: Any, name: str, words: str) -> None:
+    with pytest.raises(pydantic.ValidationError, match=re.escape(words)):
+        request_class(messages=USER, **{name: 1})
+
+
+def test_a_request_built_by_hand_may_hold_what_the_method_takes_beside_the_fields() -> None:
+    request: Any = ChatCompletionRequest(messages=USER, extra_body={"future": 1})  # type: ignore[arg-type, call-arg]
+    line = BatchLines("chat_completions", "GigaChat").of_requests([request])
+    assert json.loads(line)["request"] == {"messages": USER, "model": "GigaChat", "future": 1}
 
 
 def test_a_call_without_arguments_has_none() -> None:

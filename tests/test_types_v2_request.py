@@ -83,6 +83,13 @@ BAD: list[tuple[str, dict[str, Any], str, bool, str]] = [
         "has no 'type': a text is {'text': ...}, an uploaded file {'files': [{'id': ...}]}",
     ),
     (
+        "a text of OpenAI",
+        message("user", [{"type": "text", "text": "x"}]),
+        PLACE + "[0]",
+        VALUE,
+        "has no 'type': a text is {'text': ...}",
+    ),
+    (
         "attachments of v1",
         {"messages": [{"role": "user", "content": "x", "attachments": ["id"]}]},
         "messages[0]",

@@ -259,7 +259,7 @@ def test_names_are_written_as_browsers_do(name: str, written: str) -> None:
 
 
 def test_extra_body_becomes_fields_of_the_form() -> None:
-    extra = {"purpose": "other", "text": "Привет", "number": 1, "is_it": True, "list": ["я"], 'q"': "\ud800"}
+    extra = {"purpose": "other", "text": "Привет", "number": 1, "is_it": True, "list": ["я"], 'q"': "x"}
     body = body_of(call_of(Upload(("a", b"")), extra_body=extra))
     for name, value in {
         "purpose": "other",
@@ -267,7 +267,7 @@ def test_extra_body_becomes_fields_of_the_form() -> None:
         "number": "1",
         "is_it": "true",
         "list": '["я"]',
-        "q%22": "\ufffd",
+        "q%22": "x",
     }.items():
         assert f'form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() in body
     assert body.count(b'name="purpose"') == 1
@@ -278,12 +278,24 @@ def test_extra_body_becomes_fields_of_the_form() -> None:
     [
         ([1], "extra_body: expected a dict, got list"),
         ({"a": object()}, "extra_body.a: object cannot be a field of a form"),
+        ({"a": float("nan")}, "extra_body.a: float cannot be a field of a form"),
+        ({"note": "a\ud800b"}, "extra_body.note: character 1 is a lone surrogate, which is no text"),
+        ({"note": ["\ud800"]}, "extra_body.note: character 2 is a lone surrogate, which is no text"),
+        ({"purpose": "\ud800"}, "extra_body.purpose: character 0 is a lone surrogate, which is no text"),
+        ({"a\ud800": 1}, "extra_body: a key of it holds a lone surrogate, which is no text"),
     ],
 )
 def test_extra_body_that_no_form_can_hold_is_refused(extra: Any, message: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         call_of(Upload(("a", b"")), extra_body=extra)
     assert str(caught.value) == message
+    assert caught.value.param == message.partition(":")[0]
+
+
+def test_half_a_character_is_no_purpose() -> None:
+    with pytest.raises(InvalidRequestError, match=r"^purpose: character 0 is a lone surrogate") as caught:
+        call_of(Upload(("a", b"")), "\ud800")
+    assert caught.value.param == "purpose"
 
 
 @pytest.mark.parametrize("purpose", [None, 5, b"general"])

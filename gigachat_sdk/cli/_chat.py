@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import locale
 import sys
 from typing import TextIO
@@ -84,7 +85,8 @@ def _piped_text(stdin: TextIO | None) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError:
-        raise click.UsageError(f"standard input is no text in UTF-8, nor in {encoding}") from None
+        other = "" if codecs.lookup(encoding).name == "utf-8" else f", nor in {encoding}"
+        raise click.UsageError(f"standard input is no text in UTF-8{other}") from None
 
 
 def _print_whole(client: Client, params: ChatCompletionParams) -> str | None:

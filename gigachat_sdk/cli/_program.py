@@ -14,7 +14,7 @@ from ._bulk import bulk
 from ._chat import chat
 from ._emulator import emulator
 from ._models import models
-from ._streams import fill_gaps, say, send_nowhere
+from ._streams import fill_gaps, in_words_of_commands, say, send_nowhere
 
 API_FAILED = 1
 WRONG_USAGE = 2
@@ -56,7 +56,7 @@ class Program(click.Group):
         except (ConfigurationError, InvalidRequestError) as error:
             status = _report(str(error), WRONG_USAGE)
         except GigaChatError as error:
-            status = _report(str(error), API_FAILED)
+            status = _report(in_words_of_commands(error), API_FAILED)
         sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:

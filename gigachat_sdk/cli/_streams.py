@@ -15,6 +15,11 @@ def say(text: str) -> None:
         send_nowhere(sys.stderr)
 
 
+def in_words_of_commands(error: Exception) -> str:
+    """Return an error's message, its advice for programs turned into advice for who types commands."""
+    return str(error).replace("client.models.list() names", "'gigachat-sdk models' names")
+
+
 def send_nowhere(stream: IO[Any]) -> None:
     """Drop what still waits to be written: it would fail again when the interpreter ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

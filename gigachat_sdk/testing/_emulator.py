@@ -4,16 +4,17 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
+from gigachat_sdk import AsyncClient, AsyncClientOptions, Client, ClientOptions
 from gigachat_sdk.testing._app import App
 from gigachat_sdk.testing._fault_choice import Faults
 from gigachat_sdk.testing._fault_profile import FaultProfile
 from gigachat_sdk.testing._faults import Fault, FaultRecord
 from gigachat_sdk.testing._port import HOST
-from gigachat_sdk.testing._replies import Reply
+from gigachat_sdk.testing._replies import Reply, check_json
 from gigachat_sdk.testing._server import Certificates, Server
 from gigachat_sdk.testing._state import (
     OAUTH_PATH,
@@ -23,13 +24,10 @@ from gigachat_sdk.testing._state import (
     RecordedRequest,
     Settings,
     State,
+    check_answer,
+    check_function,
     check_path,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from gigachat_sdk import AsyncClient, AsyncClientOptions, Client, ClientOptions
 
 _CREDENTIALS = "NmIxZDBkNmUtZmY0NC00YjQ4LTkyZWEtOGZiOTc5NjkwM2VhOjRjNDk5NGJiLTFkNWEtNGIxZC1hYzE1LWZkNTAzNjk1MDI1Mg=="
 
@@ -63,15 +61,17 @@ class Emulator:
         password: Password for `POST /v1/token`.
         token_lifetime: Seconds that a token lives, by `clock`.
         oauth_delay: Seconds that the token endpoint takes to issue a token.
-        concurrency: How many chat requests and runs of threads may be in flight; one more is refused with 429. None
-            for any number.
+        concurrency: How many chat requests and runs of threads may be in flight; one more is refused with 429, and
+            with 0 all of them. None for any number.
         clock: Gives the Unix time in seconds, for tokens, `created` and `received_at`.
         client_ca: File with the CA certificates (PEM) of clients. With it a client certificate is required, and a
             call may come without a token.
         faults: What goes wrong on purpose: a `FaultProfile`, some `Fault`s, or the path of a profile in TOML.
 
     Raises:
-        ValueError: `client_ca` without `https`, a `plan` that there is not, or faults that make no sense.
+        ValueError: `client_ca` without `https`, a `plan` or a port that there is not, a `concurrency` below 0, or
+            faults that make no sense.
+        TypeError: `port` or `concurrency` is no whole number.
         OSError: The profile can't be read.
 
     Example:
@@ -105,6 +105,9 @@ class Emulator:
             raise ValueError("client_ca needs https=True: client certificates are a part of TLS")
         if plan not in (None, *get_args(Plan)):
             raise ValueError(f"plan must be one of {', '.join(map(repr, get_args(Plan)))} or None, got {plan!r}")
+        _check_number("port", port, 65535)
+        if concurrency is not None:
+            _check_number("concurrency", concurrency)
         self._https = https
         self._port = port
         self._http2 = http2
@@ -261,7 +264,7 @@ class Emulator:
 
         Raises:
             ValueError: The path is not a whole one, or there are no replies; such a test would check nothing.
-            TypeError: Something else than a `Reply` is given.
+            TypeError: Something else than a `Reply` is given, or its `json` is no JSON.
 
         Example:
             >>> emulator = Emulator()
@@ -273,6 +276,7 @@ class Emulator:
         for reply in replies:
             if not isinstance(reply, Reply):
                 raise TypeError(f"expected a Reply, got {type(reply).__name__}; Reply(json=...) makes one")
+            check_json(reply)
         self._state.script(method, path, replies * times)
 
     def on(self, path: str, handler: Handler | None, *, method: str = "POST") -> None:
@@ -283,8 +287,14 @@ class Emulator:
             handler: Gets the request; returns a reply, or None for the normal behaviour. It runs on the server's
                 thread and must not block. None takes the handler away.
             method: HTTP method.
+
+        Raises:
+            ValueError: The path is not a whole one.
+            TypeError: The handler is no plain function.
         """
         check_path(path)
+        if handler is not None:
+            check_function("handler", handler)
         self._state.handle(method, path, handler)
 
     def answer(self, source: AnswerSource | None) -> None:
@@ -300,6 +310,10 @@ class Emulator:
                 `"blacklist"`, it ends so. Where the server remembers a dialogue, `messages` of the request's JSON are
                 the whole of it, in the shape of the version that is asked.
 
+        Raises:
+            ValueError: A message says nothing: it has none of the members above.
+            TypeError: It is something else, or a member of it is.
+
         Example:
             >>> emulator = Emulator()
             >>> emulator.answer("Привет!")
@@ -307,8 +321,10 @@ class Emulator:
             >>> emulator.answer({"content": [{"text": "Смотрите:"}, {"files": [{"id": "1", "mime": "image/jpeg"}]}]})
             >>> emulator.answer(lambda request: request["messages"][-1]["content"].upper())
         """
-        if not (source is None or isinstance(source, str | dict) or callable(source)):
-            raise TypeError(f"expected a text, a message as a dict, or a function, got {type(source).__name__}")
+        if callable(source):
+            check_function("source", source)
+        elif source is not None:
+            check_answer(source)
         self._state.answer = source
 
     # ---- what goes wrong ----
@@ -359,25 +375,21 @@ class Emulator:
 
     # ---- clients ----
 
-    def client(self, **options: "Unpack[ClientOptions]") -> "Client":
+    def client(self, **options: Unpack[ClientOptions]) -> Client:
         """Make a `gigachat_sdk.Client` for this emulator. Close it before the emulator stops.
 
         Args:
             options: Keywords of the client; they win over the emulator's address, key and certificate.
         """
-        from gigachat_sdk import Client
-
         arguments = self._client_arguments({**options})
         return Client._without_environment(arguments)  # pyright: ignore[reportPrivateUsage]  # both are this package's
 
-    def async_client(self, **options: "Unpack[AsyncClientOptions]") -> "AsyncClient":
+    def async_client(self, **options: Unpack[AsyncClientOptions]) -> AsyncClient:
         """Make a `gigachat_sdk.AsyncClient` for this emulator; see `client`.
 
         Args:
             options: Keywords of the client; they win over the emulator's address, key and certificate.
         """
-        from gigachat_sdk import AsyncClient
-
         arguments = self._client_arguments({**options})
         return AsyncClient._without_environment(arguments)  # pyright: ignore[reportPrivateUsage]  # as above
 
@@ -388,6 +400,13 @@ class Emulator:
         if self._https and not given.keys() & {"http_client", "ssl_context"}:
             arguments["ca_bundle_file"] = self.ca_bundle_file
         return arguments | given
+
+
+def _check_number(name: str, value: object, most: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, got {type(value).__name__}")
+    if value < 0 or (most is not None and value > most):
+        raise ValueError(f"{name} must be 0 or more{'' if most is None else f', and {most} at most'}")
 
 
 def _profile(faults: FaultProfile | Iterable[Fault] | str | Path | None) -> FaultProfile:

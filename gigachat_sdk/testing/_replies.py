@@ -45,7 +45,8 @@ class Reply:
         chunk_delay: Seconds between two chunks.
 
     Raises:
-        ValueError: Two bodies were given, or a negative delay.
+        ValueError: Two bodies were given, a status of other than three digits, or a negative delay.
+        TypeError: The status is no whole number.
 
     Example:
         >>> Reply(status=502, body="<html>Bad Gateway</html>", headers={"Content-Type": "text/html"}).status
@@ -65,6 +66,11 @@ class Reply:
     def __post_init__(self) -> None:
         if sum(part is not None for part in (self.json, self.body, self.chunks)) > 1:
             raise ValueError("a Reply takes one of json, body and chunks")
+        status: object = self.status
+        if isinstance(status, bool) or not isinstance(status, int):
+            raise TypeError(f"the status of a Reply is a whole number, got {type(status).__name__}")
+        if not 100 <= status <= 999:
+            raise ValueError("the status of a Reply has three digits")
         if self.delay < 0 or self.chunk_delay < 0:
             raise ValueError("the delays of a Reply are seconds, zero or more")
 
@@ -148,6 +154,18 @@ class Reply:
             delay=delay,
             chunk_delay=chunk_delay,
         )
+
+
+def check_json(reply: Reply) -> None:
+    """Refuse, where a test gives it, a reply whose `json` cannot be written.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    try:
+        to_json(reply.json)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"the json of a Reply is no JSON: {error}") from None
 
 
 def content_of(reply: Reply) -> bytes:

@@ -12,7 +12,7 @@ from gigachat_sdk.testing._files import FileStore, StoredFile
 from gigachat_sdk.testing._images import fbx, jpeg
 from gigachat_sdk.testing._regex import NoExampleError, matching
 from gigachat_sdk.testing._schema import UnsatisfiableError, example
-from gigachat_sdk.testing._state import State
+from gigachat_sdk.testing._state import State, check_answer
 
 _QUOTED = 100  # characters of a document that are quoted
 _DRAWING = re.compile(
@@ -55,6 +55,7 @@ def told(state: State, request: dict[str, Any]) -> dict[str, Any] | None:
         source = source(request)
     if source is None:
         return None
+    check_answer(source)
     message = {"content": source} if isinstance(source, str) else source
     return {name: value for name, value in message.items() if value is not None}
 

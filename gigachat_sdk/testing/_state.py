@@ -3,6 +3,7 @@
 The test's threads and the server's thread meet here and nowhere else, so everything is under one lock.
 """
 
+import inspect
 import json
 import secrets
 import threading
@@ -14,6 +15,7 @@ from urllib.parse import parse_qsl
 
 from gigachat_sdk.testing._blobs import Blob, Content, Spool
 from gigachat_sdk.testing._replies import Reply
+from gigachat_sdk.types._narrow import is_dict, is_sequence
 
 PartT = TypeVar("PartT")
 
@@ -92,6 +94,41 @@ Answer = str | dict[str, Any]
 
 AnswerSource = Answer | Callable[[dict[str, Any]], Answer]
 """What chat says always, or a function of the request's JSON."""
+
+_SAYING = ("content", "function_call", "reasoning_content", "finish_reason")
+
+
+def check_function(name: str, given: object) -> None:
+    """Refuse what the server's thread cannot call.
+
+    Raises:
+        TypeError: It is no plain function.
+    """
+    if not callable(given) or inspect.iscoroutinefunction(given):
+        kind = "a coroutine function" if callable(given) else type(given).__name__
+        raise TypeError(f"{name}: expected a plain function, got {kind}")
+
+
+def check_answer(given: object) -> None:
+    """Refuse what chat cannot say; an answer of the wrong shape would look like one that is empty.
+
+    Raises:
+        ValueError: It is a message without anything in it that is said.
+        TypeError: It is no text and no message, or one with a member of the wrong kind.
+    """
+    if isinstance(given, str):
+        return
+    if not is_dict(given):
+        raise TypeError(f"expected a text, a message as a dict, or a function, got {type(given).__name__}")
+    if not given.keys() & set(_SAYING):
+        raise ValueError(f"a message has one of {', '.join(_SAYING)}; this one has {', '.join(map(repr, given))}")
+    content: object = given.get("content")
+    is_parts = is_sequence(content) and not isinstance(content, tuple) and all(map(is_dict, content))
+    if not (content is None or isinstance(content, str) or is_parts):
+        raise TypeError(f"content: expected a text or a list of parts as dicts, got {type(content).__name__}")
+    call: object = given.get("function_call")
+    if call is not None and not is_dict(call):
+        raise TypeError(f"function_call: expected a dict, got {type(call).__name__}")
 
 
 Plan = Literal["prepaid", "pay_as_you_go"]

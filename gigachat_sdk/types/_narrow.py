@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import os
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
@@ -37,10 +39,31 @@ def is_path(value: object) -> TypeGuard[os.PathLike[str]]:
     return isinstance(value, os.PathLike)
 
 
-def is_utf8(text: str) -> bool:
-    """Say whether a string is text that can be sent: half a character (a lone surrogate) cannot."""
+def surrogate(text: str) -> int | None:
+    """Return where half a character (a lone surrogate) stands, which UTF-8 cannot hold; None for text."""
     try:
         text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
+
+
+def is_utf8(text: str) -> bool:
+    """Say whether a string is text that can be sent: half a character (a lone surrogate) cannot."""
+    return surrogate(text) is None
+
+
+def word(value: object) -> object:
+    """Return the plain string that a member of an enumeration stands for; anything else stays as it is."""
+    if isinstance(value, enum.Enum):
+        value = value.value
+    return str.__str__(value) if isinstance(value, str) else value
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def told(value: object) -> str:
+    """Show a wrong value in a message, whatever it is: never at length, whatever its own repr does."""
+    return _SHORT.repr(value)

@@ -8,15 +8,13 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from ._narrow import is_dict, is_sequence
+from ._narrow import is_dict, is_sequence, told
 from .chat_params import FunctionParam
+from .chat_request import Text as Text
 from .chat_request import function_dict, listed, plain
 
 MOST_METADATA = 16
 _FUNCTION_NAME = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
-
-Text: TypeAlias = Annotated[str, Field(min_length=1)]
-"""An id, or a name: a string that is not empty."""
 
 Texts: TypeAlias = Annotated[list[str], BeforeValidator(listed)]
 """Strings from any iterable; a single string is a mistake."""
@@ -39,7 +37,7 @@ def _pairs(value: object) -> object:
         keys: list[Any] = list(value)
         wrong = [key for key in keys if not isinstance(key, str)]
         if wrong:
-            raise PydanticCustomError("metadata", "expected strings as keys, got {key}", {"key": repr(wrong[0])})
+            raise PydanticCustomError("metadata", "expected strings as keys, got {key}", {"key": told(wrong[0])})
         if len(keys) > MOST_METADATA:
             raise PydanticCustomError(
                 "metadata",
@@ -58,7 +56,7 @@ def _named(function: FunctionParam) -> FunctionParam:
         raise PydanticCustomError(
             "function_name",
             "the service takes no function named {name}: Latin letters, digits, '_', '-' and '.', no digit first",
-            {"name": repr(function["name"])},
+            {"name": told(function["name"])},
         )
     return function
 

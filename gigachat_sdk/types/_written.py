@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeGuard
 import pydantic
 
 from ._base import BaseModel
-from ._narrow import is_dict, is_mapping, is_sequence
+from ._narrow import is_dict, is_iterable, is_mapping, is_sequence
 
 
 def as_written(model: pydantic.BaseModel, mode: Literal["python", "json"] = "python") -> Any:
@@ -26,6 +26,42 @@ def as_written(model: pydantic.BaseModel, mode: Literal["python", "json"] = "pyt
     whole = model.model_dump(exclude_none=True, by_alias=True, mode=mode)
     given = model.model_dump(exclude_unset=True, by_alias=True, mode=mode, warnings=False)
     return _merged(given, whole, model)
+
+
+def as_json(model: pydantic.BaseModel) -> Any:
+    """Write a model as pydantic writes it in JSON, dates and all, but let no number become null.
+
+    Raises:
+        ValueError: It holds what JSON cannot hold. Serializers of the user's may raise a TypeError as well.
+    """
+    written = as_written(model, "json")
+    if _hides_nan(as_written(model), written):
+        raise ValueError("it holds a number that JSON cannot hold")
+    return written
+
+
+def jsonable(value: object) -> object:
+    """Return what stands in a document for something that `json` does not know; the `default` of its encoder."""
+    if isinstance(value, pydantic.BaseModel):
+        return as_json(value)
+    if is_mapping(value):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, in one line."""
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _hides_nan(plain: Any, written: Any) -> bool:
+    if written is None:
+        return isinstance(plain, float)
+    if is_mapping(plain) and is_mapping(written):
+        plain, written = list(plain.values()), list(written.values())
+    if is_iterable(plain) and is_sequence(written):
+        return any(map(_hides_nan, plain, written))
+    return False
 
 
 def _merged(given: Any, whole: Any, source: Any) -> Any:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from os import PathLike
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import pydantic
 from pydantic import BeforeValidator, Field
@@ -15,12 +14,12 @@ from ._base import ArrayPage, BaseModel, ResponseModel
 from ._narrow import is_mapping
 from .chat_completion import ChatCompletion
 from .embeddings import EmbeddingList
-from .files import BinaryFile
+from .files import FileContent
 
 BatchMethod: TypeAlias = Literal["chat_completions", "embedder"]
 """Which endpoint answers the requests of a batch: chat, or embeddings."""
 
-BatchFile: TypeAlias = Union[str, "PathLike[str]", bytes, bytearray, "memoryview[int]", BinaryFile]
+BatchFile: TypeAlias = FileContent
 """Where the lines of a batch come from: a path (a `str` always is one), bytes, or a file object in binary mode."""
 
 _FAILED = frozenset({"failed", "cancelled", "canceled", "expired", "error"})

@@ -15,22 +15,39 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import Required, TypedDict
 
 from ._narrow import is_mapping, is_sequence
-from ._written import as_written
+from ._written import as_json, as_written, first_line, jsonable
 from .chat_completion import ChatCompletionMessage, FunctionCall
-from .functions import FunctionDefinition
+from .functions import FewShotExample, FunctionDefinition
 from .models import KnownModel
 from .request_options import RequestOptions
 
 _PASS_UNKNOWN = ConfigDict(extra="allow", strict=True)
 
 
+def document(value: object) -> object:
+    """Write a model that stands for data of the user's as JSON; anything else stays as it is."""
+    if not isinstance(value, pydantic.BaseModel):
+        return value
+    try:
+        return as_json(value)
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = first_line(error)
+    raise PydanticCustomError("json_model", "not JSON: {reason}", {"reason": reason})
+
+
+if TYPE_CHECKING:
+    JSONObject: TypeAlias = Mapping[str, Any] | pydantic.BaseModel
+else:
+    JSONObject = Annotated[Mapping[str, Any], BeforeValidator(document)]
+
+
 def json_text(value: object) -> object:
     """A function's result goes over the wire as JSON text; anything else the service refuses."""
-    if is_mapping(value) or is_sequence(value):
+    if is_mapping(value) or is_sequence(value) or isinstance(value, pydantic.BaseModel):
         try:
-            return json.dumps(dict(value) if is_mapping(value) else value, ensure_ascii=False, allow_nan=False)
+            return json.dumps(value, ensure_ascii=False, allow_nan=False, default=jsonable)
         except (TypeError, ValueError, RecursionError) as error:
-            reason = str(error) or type(error).__name__
+            reason = first_line(error)
         raise PydanticCustomError("json_result", "not JSON: {reason}", {"reason": reason})
     if not isinstance(value, str):
         raise PydanticCustomError("json_result_type", "expected a dict, or JSON text")
@@ -69,9 +86,10 @@ def _arguments_object(value: object) -> object:
         if not _is_json(value):
             raise PydanticCustomError("json_arguments", "arguments must be a dict, or JSON text of one")
         value = json.loads(value)
-    if not is_mapping(value):
+    given = document(value)
+    if not is_mapping(given):
         raise PydanticCustomError("arguments_type", "expected a dict, or JSON text of one")
-    return dict(value)
+    return dict(given)
 
 
 @with_config(_PASS_UNKNOWN)
@@ -79,7 +97,7 @@ class FunctionCallParam(TypedDict, total=False):
     """A function call of an earlier answer, as it is sent back."""
 
     name: Required[str]
-    arguments: Required[Annotated[Mapping[str, Any] | str, PlainValidator(_arguments_object)]]
+    arguments: Required[Annotated[JSONObject | str, PlainValidator(_arguments_object)]]
     """A dict; JSON text of one is turned into it, since the service takes only objects."""
     id: str
 
@@ -126,8 +144,8 @@ class FunctionMessageParam(TypedDict, total=False):
     """The result of a function that the model asked for."""
 
     role: Required[Literal["function"]]
-    content: Required[Annotated[str | Mapping[str, Any], PlainValidator(json_text)]]
-    """A dict, which is sent as JSON text, or JSON text itself."""
+    content: Required[Annotated[str | JSONObject, PlainValidator(json_text)]]
+    """A dict or a pydantic model, which is sent as JSON text, or JSON text itself."""
     name: str | None
     """The function's name."""
 
@@ -141,7 +159,13 @@ class FewShotExampleParam(TypedDict, total=False):
     """An example of how a request becomes arguments."""
 
     request: Required[str]
-    params: Required[Mapping[str, Any]]
+    params: Required[JSONObject]
+
+
+if TYPE_CHECKING:
+    FewShotExampleInput: TypeAlias = FewShotExampleParam | FewShotExample
+else:
+    FewShotExampleInput = Annotated[FewShotExampleParam, BeforeValidator(document)]
 
 
 @with_config(_PASS_UNKNOWN)
@@ -150,10 +174,10 @@ class FunctionParam(TypedDict, total=False):
 
     name: Required[str]
     description: str
-    parameters: Mapping[str, Any]
+    parameters: JSONObject
     """JSON Schema of the arguments: an object whose nested objects have `properties` and whose arrays have `items`."""
-    few_shot_examples: Sequence[FewShotExampleParam]
-    return_parameters: Mapping[str, Any]
+    few_shot_examples: Sequence[FewShotExampleInput]
+    return_parameters: JSONObject
 
 
 @with_config(_PASS_UNKNOWN)
@@ -161,7 +185,7 @@ class FunctionCallChoiceParam(TypedDict, total=False):
     """Forces the call of one function."""
 
     name: Required[str]
-    partial_arguments: Mapping[str, Any]
+    partial_arguments: JSONObject
 
 
 @with_config(_PASS_UNKNOWN)
@@ -176,7 +200,7 @@ class JSONSchemaResponseFormatParam(TypedDict, total=False):
     """JSON that follows a schema; the schema stands directly under `schema`."""
 
     type: Required[Literal["json_schema"]]
-    schema: Required[Mapping[str, Any]]
+    schema: Required[JSONObject]
     strict: bool
 
 
@@ -197,9 +221,9 @@ class StorageParam(TypedDict, total=False):
 
     is_stateful: Required[bool]
     limit: int
-    assistant_id: str
-    thread_id: str
-    metadata: Mapping[str, Any]
+    assistant_id: str | None
+    thread_id: str | None
+    metadata: JSONObject
 
 
 @with_config(_PASS_UNKNOWN)
@@ -245,7 +269,7 @@ class ChatCompletionCommonParams(TypedDict, total=False):
     """How many answers; the current service documents one."""
     function_ranker: FunctionRankerParam | None
     """Lets the service choose the fitting functions out of many."""
-    additional_data: Mapping[str, Any] | None
+    additional_data: JSONObject | None
     """Further data for the service."""
     assistant_id: str | None
     """The assistant that answers, instead of a model."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any, TypeAlias
 
 import pydantic
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
+from typing_extensions import Self
 
 from ._base import BasePage, RequestModel
-from ._narrow import is_dict, is_iterable, is_mapping, is_sequence
+from ._narrow import is_dict, is_iterable, is_mapping, is_sequence, surrogate, told, word
 from ._written import as_written
 from .chat_params import (
     AssistantMessageParam,
@@ -18,12 +20,14 @@ from .chat_params import (
     FunctionMessageParam,
     FunctionParam,
     FunctionRankerParam,
+    JSONObject,
     JSONSchemaResponseFormatParam,
     RegexResponseFormatParam,
     StorageParam,
     SystemMessageParam,
     UserMessageParam,
 )
+from .request_options import RequestOptions
 
 SENDABLE_ROLES = ("system", "user", "assistant", "function")
 _ROLE_HINTS = {
@@ -36,6 +40,20 @@ _ROLE_HINTS = {
 def listed(value: object) -> object:
     """Take any iterable of items once, a page of an answer too; a string or a single dict is a mistake, not a list."""
     return list(value) if is_iterable(value) and not _is_one(value) else value
+
+
+def _whole(value: object) -> object:
+    """Refuse half a character, which pydantic would tell of in its own words."""
+    at = surrogate(value) if isinstance(value, str) else None
+    if at is not None:
+        raise PydanticCustomError(
+            "lone_surrogate", "character {at} is a lone surrogate, which is no text and cannot be sent", {"at": at}
+        )
+    return value
+
+
+Text: TypeAlias = Annotated[str, Field(min_length=1), BeforeValidator(_whole)]
+"""An id, or a name: a string that is not empty."""
 
 
 def _is_one(value: object) -> bool:
@@ -79,8 +97,9 @@ def _message(value: object) -> object:
     attachments = value.get("attachments")
     if is_sequence(attachments):  # files that the service has told of may stand for their ids
         value = {**value, "attachments": [getattr(item, "id", item) for item in attachments]}
-    role = value.get("role")
+    role = word(value.get("role"))
     if isinstance(role, str) and role in SENDABLE_ROLES:
+        value["role"] = role
         return value
     roles = ", ".join(SENDABLE_ROLES)
     if role is None and ("choices" in value or "message" in value):
@@ -89,7 +108,7 @@ def _message(value: object) -> object:
         raise PydanticCustomError("role_missing", "a message needs a 'role': one of {roles}", {"roles": roles})
     advice = (isinstance(role, str) and _ROLE_HINTS.get(role)) or f"use one of {roles}"
     raise PydanticCustomError(
-        "role_unknown", "role {role} cannot be sent; {advice}", {"role": repr(role), "advice": advice}
+        "role_unknown", "role {role} cannot be sent; {advice}", {"role": told(role), "advice": advice}
     )
 
 
@@ -104,7 +123,6 @@ _Message: TypeAlias = Annotated[
     | Annotated[AssistantMessageParam, Tag("<assistant>")]
     | Annotated[FunctionMessageParam, Tag("<function>")],
     Discriminator(_role_tag),
-    BeforeValidator(_message),
 ]
 
 
@@ -138,25 +156,25 @@ def _response_format(value: object) -> object:
     value = without_none(value)
     if value is None:
         return value
-    if not is_dict(value) or not isinstance(value.get("type"), str):
+    kind = word(value.get("type")) if is_dict(value) else None
+    if not is_dict(value) or not isinstance(kind, str):
         raise PydanticCustomError(
             "response_format" if is_dict(value) else "response_format_type",
             "expected a dict with a 'type': text, json_schema or regex" + _PARSE_ADVICE * isinstance(value, type),
         )
-    kind = value["type"]
     if kind in ("json", "json_object"):
         raise PydanticCustomError(
             "response_format",
             "the service has no type {kind}; use {'type': 'json_schema', 'schema': ...}",
             {"kind": repr(kind)},
         )
-    if kind == "json_schema" and not isinstance(value.get("schema"), Mapping):
+    if kind == "json_schema" and not isinstance(value.get("schema"), Mapping | pydantic.BaseModel):
         raise PydanticCustomError(
             "response_format", "type 'json_schema' needs the JSON Schema directly under 'schema', as a dict"
         )
     if kind == "regex" and not isinstance(value.get("regex"), str):
         raise PydanticCustomError("response_format", "type 'regex' needs the expression under 'regex', as a string")
-    return value
+    return {**value, "type": kind}
 
 
 def _response_format_tag(value: Any) -> str:
@@ -195,7 +213,23 @@ Functions: TypeAlias = Annotated[
 """The functions of a request, from any iterable of dicts and models."""
 
 
-class ChatCompletionRequest(RequestModel):
+class CompletionRequest(RequestModel):
+    """A request of the chat; what else its method takes may stand in it, as `extra_body`, and nothing more."""
+
+    @pydantic.model_validator(mode="after")
+    def _check_names(self) -> Self:
+        unknown = (self.__pydantic_extra__ or {}).keys() - RequestOptions.__annotations__.keys()
+        if unknown:
+            name = min(unknown)
+            close = get_close_matches(name, type(self).model_fields, n=1)
+            advice = f"; did you mean {close[0]!r}?" if close else "; what the SDK does not know goes into extra_body"
+            raise PydanticCustomError(
+                "unknown_field", "there is no field {name}{advice}", {"name": told(name), "advice": advice}
+            )
+        return self
+
+
+class ChatCompletionRequest(CompletionRequest):
     """A request of `client.chat.completions.create(...)`, validated before anything is sent.
 
     The fields are those of `ChatCompletionParams`; there is no need to build one, but it checks a request early:
@@ -203,7 +237,7 @@ class ChatCompletionRequest(RequestModel):
     """
 
     messages: Messages
-    model: Annotated[str, Field(min_length=1)] | None = None
+    model: Text | None = None
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
@@ -219,6 +253,6 @@ class ChatCompletionRequest(RequestModel):
     flags: Sequence[str] | None = None
     n: int | None = None
     function_ranker: Annotated[FunctionRankerParam | None, BeforeValidator(without_none)] = None
-    additional_data: Mapping[str, Any] | None = None
+    additional_data: JSONObject | None = None
     assistant_id: str | None = None
     stream: bool | None = None

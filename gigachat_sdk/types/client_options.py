@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Collection, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Literal, TypeAlias, Union
+from typing import Literal, TypeAlias
 
 from pydantic import SecretStr
 from typing_extensions import TypedDict
@@ -13,11 +13,9 @@ from typing_extensions import TypedDict
 from .http import RetryInfo
 from .models import KnownModel
 from .request_options import ContextOptions, QueryValue, TimeoutTypes
+from .tokens import AccessToken
 
-if TYPE_CHECKING:
-    from .tokens import AccessToken
-
-PathType: TypeAlias = Union[str, "PathLike[str]"]
+PathType: TypeAlias = str | PathLike[str]
 
 
 class ConnectionOptions(TypedDict, total=False):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import Literal, Protocol, TypeAlias, Union
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from pydantic import InstanceOf
 
 from ._base import Page, ResponseModel
 
 
+@runtime_checkable
 class BinaryFile(Protocol):
     """What an upload needs of a file object; whatever `open(path, "rb")` and `io.BytesIO(...)` return has it."""
 
@@ -16,12 +19,17 @@ class BinaryFile(Protocol):
         ...
 
 
-FileContent: TypeAlias = Union[str, "PathLike[str]", bytes, bytearray, "memoryview[int]", BinaryFile]
+FileContent: TypeAlias = (
+    str
+    | PathLike[str]
+    | bytes
+    | InstanceOf[bytearray]  # to pydantic, which has no validators for these; `InstanceOf[X]` is X
+    | InstanceOf[memoryview]
+    | InstanceOf[BinaryFile]
+)
 """Where the bytes of a file come from: a path (a `str` always is one), bytes, or a file object open in binary mode."""
 
-FileTypes: TypeAlias = Union[
-    FileContent, "tuple[str | None, FileContent]", "tuple[str | None, FileContent, str | None]"
-]
+FileTypes: TypeAlias = FileContent | tuple[str | None, FileContent] | tuple[str | None, FileContent, str | None]
 """What can be uploaded: the content alone where it has a name, else `(name, content)` or `(name, content, mime)`."""
 
 FilePurpose: TypeAlias = Literal["general", "assistant"]

@@ -259,6 +259,16 @@ async def test_times_that_make_no_sense_are_refused(
     assert emulator.requests == []
 
 
+async def test_what_cannot_be_told_of_progress_is_refused_before_the_network(
+    client: AsyncClient, emulator: Emulator
+) -> None:
+    wrong: Any = 5
+    with pytest.raises(InvalidRequestError, match=r"^on_progress: expected a function, got int$") as caught:
+        await client.batches.wait("b", on_progress=wrong)
+    assert isinstance(caught.value, TypeError)
+    assert emulator.requests == []
+
+
 # ---- results ----
 
 

@@ -43,6 +43,13 @@ class UnfinishedAnswer(ResponseModel):
     field: Nowhere  # noqa: F821
 
 
+def nested(depth: int) -> Any:
+    kind: Any = int
+    for _ in range(depth):
+        kind = list[kind]
+    return kind
+
+
 class Free(pydantic.BaseModel):
     value: Any
 
@@ -214,6 +221,13 @@ async def test_a_path_that_is_none_is_refused(client: AsyncClient, emulator: Emu
         ({"cast_to": lambda: 1}, InvalidRequestError, "cast_to: no answer can be read as"),
         ({"cast_to": "Nowhere"}, InvalidRequestError, "cast_to: no answer can be read as 'Nowhere'"),
         ({"cast_to": object()}, InvalidRequestError, "cast_to: no answer can be read as .*: give a type"),
+        (
+            {"cast_to": pydantic.BaseModel},
+            InvalidRequestError,
+            "cast_to: .*: BaseModel itself has no fields; give a model on it",
+        ),
+        ({"cast_to": nested(2000)}, InvalidRequestError, "cast_to: no answer .*: it is nested too deeply"),
+        ({"cast_to": list[pydantic.BaseModel]}, InvalidRequestError, "cast_to: .*: BaseModel itself has no fields"),
         ({"cast_to": pytest.MonkeyPatch}, InvalidRequestError, "cast_to: .*: Unable to generate pydantic-core schema"),
         ({"cast_to": list["Nowhere"]}, InvalidRequestError, "cast_to: no answer .* is not (fully )?defined"),  # noqa: F821
         ({"cast_to": list["a b"]}, InvalidRequestError, "cast_to: no answer .* Forward reference"),  # noqa: F722
@@ -221,11 +235,15 @@ async def test_a_path_that_is_none_is_refused(client: AsyncClient, emulator: Emu
         ({"cast_to": dict[str, Unfinished]}, InvalidRequestError, "cast_to: no answer .* is not (fully )?defined"),
         ({"cast_to": UnfinishedAnswer}, InvalidRequestError, "cast_to: no answer .* is not fully defined"),
         ({"stream_cls": AsyncStream[UnfinishedAnswer]}, InvalidRequestError, "stream_cls: .* is not fully defined"),
-        ({"cast_to": dict, "body": Free(value=object())}, InvalidRequestError, "^value: object is not JSON"),
-        ({"cast_to": dict, "body": {"a": Free(value=object())}}, InvalidRequestError, "^a.value: object is not JSON"),
-        ({"cast_to": dict, "body": Free(value=float("nan"))}, InvalidRequestError, "^value: nan is no number"),
+        ({"cast_to": dict, "body": Free(value=object())}, InvalidRequestError, "^body.value: object is not JSON"),
+        (
+            {"cast_to": dict, "body": {"a": Free(value=object())}},
+            InvalidRequestError,
+            "^body.a.value: object is not JSON",
+        ),
+        ({"cast_to": dict, "body": Free(value=float("nan"))}, InvalidRequestError, "^body.value: nan is no number"),
         ({"cast_to": dict, "body": 17}, InvalidRequestError, "body: expected a dict, .* got int"),
-        ({"cast_to": dict, "body": {"a": {1}}}, InvalidRequestError, "a: set is not JSON"),
+        ({"cast_to": dict, "body": {"a": {1}}}, InvalidRequestError, "^body.a: set is not JSON"),
         ({"cast_to": dict, "body": "\ud800"}, InvalidRequestError, "body: character 0 is a lone surrogate"),
         ({"cast_to": dict, "max_retry": 1}, TypeError, "did you mean 'max_retries'"),
     ],

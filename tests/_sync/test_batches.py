@@ -254,6 +254,14 @@ def test_times_that_make_no_sense_are_refused(client: Client, emulator: Emulator
     assert emulator.requests == []
 
 
+def test_what_cannot_be_told_of_progress_is_refused_before_the_network(client: Client, emulator: Emulator) -> None:
+    wrong: Any = 5
+    with pytest.raises(InvalidRequestError, match=r"^on_progress: expected a function, got int$") as caught:
+        client.batches.wait("b", on_progress=wrong)
+    assert isinstance(caught.value, TypeError)
+    assert emulator.requests == []
+
+
 # ---- results ----
 
 

@@ -104,11 +104,14 @@ def test_standard_input_in_the_encoding_of_the_system(
     assert run("chat", stdin="Привет".encode("cp1251")).output == "Вы написали: Привет\n"
 
 
-def test_standard_input_that_is_no_text(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("locale.getpreferredencoding", lambda do_setlocale: "ascii")
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("ascii", "UTF-8, nor in ascii"), ("UTF-8", "UTF-8"), ("utf8", "UTF-8")]
+)
+def test_standard_input_that_is_no_text(run: Run, monkeypatch: pytest.MonkeyPatch, encoding: str, said: str) -> None:
+    monkeypatch.setattr("locale.getpreferredencoding", lambda do_setlocale: encoding)
     result = run("chat", stdin=b"\xff\xfe")
     assert result.exit_code == 2
-    assert result.output.startswith("error: standard input is no text in UTF-8, nor in ascii")
+    assert result.output.startswith(f"error: standard input is no text in {said} (see")
 
 
 @pytest.mark.parametrize("args", [["-"], [], ["  "]])
@@ -169,8 +172,8 @@ def test_an_unknown_model(run: Run, settings: Emulator) -> None:
     result = run("chat", "-m", "GigaChat-99", "Привет")
     assert result.exit_code == 1
     assert result.output.startswith(
-        f"error: 404 for POST {settings.base_url}/chat/completions: No such model. client.models.list() names the "
-        "models of your account. (request id "
+        f"error: 404 for POST {settings.base_url}/chat/completions: No such model. 'gigachat-sdk models' names "
+        "the models of your account. (request id "
     )
     assert result.output.count("\n") == 1
 

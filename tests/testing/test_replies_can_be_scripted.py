@@ -213,5 +213,47 @@ def test_scripts_that_would_check_nothing_are_refused() -> None:
     with pytest.raises(TypeError, match="expected a Reply, got str"):
         emulator.reply("/v1/models", not_a_reply)
     number: Any = 5
-    with pytest.raises(TypeError, match="expected a text, a message as a dict, or a function, got int"):
-        emulator.answer(number)
+    with pytest.raises(TypeError, match="handler: expected a plain function, got int"):
+        emulator.on("/v1/models", number)
+    with pytest.raises(TypeError, match="the json of a Reply is no JSON: Object of type set is not JSON"):
+        emulator.reply("/v1/models", Reply(json={1}))
+
+
+async def nothing(_: object) -> Any:
+    raise AssertionError("nobody calls it")
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "words"),
+    [
+        (5, TypeError, "expected a text, a message as a dict, or a function, got int"),
+        (nothing, TypeError, "source: expected a plain function, got a coroutine function"),
+        ({"conent": "Привет"}, ValueError, "a message has one of content, function_call, .*; this one has 'conent'"),
+        ({}, ValueError, "a message has one of"),
+        ({"content": 5}, TypeError, "content: expected a text or a list of parts as dicts, got int"),
+        ({"content": ["Привет"]}, TypeError, "content: expected a text or a list of parts"),
+        ({"content": ({"text": "Привет"},)}, TypeError, "content: expected a text or a list of parts"),
+        ({"function_call": "weather"}, TypeError, "function_call: expected a dict, got str"),
+    ],
+)
+def test_what_nobody_can_say_is_refused(source: Any, error: type[Exception], words: str) -> None:
+    emulator = Emulator()
+    with pytest.raises(error, match=words):
+        emulator.answer(source)
+
+
+def test_a_function_that_gives_what_nobody_can_say_is_logged(
+    ask: Ask, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator.answer(lambda request: {"conent": "Привет"})
+    with caplog.at_level(logging.ERROR, "gigachat_sdk.testing"):
+        assert ask().status_code == 500
+    assert "a message has one of content" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [("x", TypeError), (None, TypeError), (True, TypeError), (99, ValueError), (1000, ValueError)]
+)
+def test_a_status_is_a_number_of_three_digits(status: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="the status of a Reply"):
+        Reply(status=status)

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-import gigachat_sdk
 import gigachat_sdk.testing
 from gigachat_sdk.testing import Emulator, pytest_plugin
 
@@ -58,8 +57,8 @@ class FakeClient:
 
 @pytest.fixture
 def fake_clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gigachat_sdk, "Client", FakeClient, raising=False)
-    monkeypatch.setattr(gigachat_sdk, "AsyncClient", FakeClient, raising=False)
+    for name in ("Client", "AsyncClient"):
+        monkeypatch.setattr(f"gigachat_sdk.testing._emulator.{name}", FakeClient)
 
 
 @pytest.mark.usefixtures("fake_clients")

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -89,6 +90,22 @@ def test_a_taken_port_is_an_error_that_leaves_nothing(https: bool) -> None:
         assert emulator.ca_bundle_file is None
     with emulator:
         assert not refused(emulator)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"port": "x"}, TypeError, "port must be a whole number, got str"),
+        ({"port": True}, TypeError, "port must be a whole number, got bool"),
+        ({"port": -1}, ValueError, "port must be 0 or more, and 65535 at most"),
+        ({"port": 65536}, ValueError, "port must be 0 or more, and 65535 at most"),
+        ({"concurrency": "1"}, TypeError, "concurrency must be a whole number, got str"),
+        ({"concurrency": -1}, ValueError, "concurrency must be 0 or more$"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(settings: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        Emulator(**settings)
 
 
 def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
 from typing_extensions import assert_type
 
 from gigachat_sdk import (
@@ -16,7 +17,7 @@ from gigachat_sdk import (
     Stream,
     StreamInterruptedError,
 )
-from gigachat_sdk.types import Choice, FunctionCall, MessageParam, ResponseInfo, Usage
+from gigachat_sdk.types import Choice, FewShotExample, FunctionCall, MessageParam, ResponseInfo, Usage
 
 
 def whole_answers(client: Client) -> None:
@@ -136,3 +137,37 @@ def every_keyword(client: Client) -> None:
 def cut_streams(error: StreamInterruptedError[ChatCompletion]) -> None:
     assert_type(error.text, str)
     assert_type(error.partial, ChatCompletion | None)
+
+
+class Weather(BaseModel):
+    """A model of the user's, which stands where his data stand."""
+
+    city: str
+
+
+def models_for_dicts(client: Client, weather: Weather, schema: BaseModel, example: FewShotExample) -> None:
+    said: list[MessageParam] = [
+        {"role": "assistant", "function_call": {"name": "f", "arguments": weather}},
+        {"role": "function", "content": weather},
+    ]
+    client.chat.completions.create(
+        messages=said,
+        functions=[
+            {
+                "name": "f",
+                "parameters": schema,
+                "return_parameters": schema,
+                "few_shot_examples": [{"request": "?", "params": weather}, example],
+            }
+        ],
+        function_call={"name": "f", "partial_arguments": weather},
+        response_format={"type": "json_schema", "schema": schema},
+        storage={"is_stateful": True, "metadata": weather},
+        additional_data=weather,
+    )
+    client.v2.chat.completions.create(
+        messages=[{"role": "tool", "content": [{"function_result": {"name": "f", "result": weather}}]}],
+        tools=[{"image_generate": weather}],
+        storage={"metadata": weather},
+    )
+    client.chat.completions.create(messages=[{"role": "user", "content": weather}])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]  # a text is no data

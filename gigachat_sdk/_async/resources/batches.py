@@ -146,7 +146,8 @@ class AsyncBatches:
         Args:
             batch: Its id, or what a former call said of it.
             poll_interval: Seconds between two questions.
-            on_progress: Called with the batch after each answer, the last one too; may be a coroutine function.
+            on_progress: Called with the batch after each answer, the last one too. Asynchronous clients run coroutine
+                functions as well.
             options: `deadline`, the seconds after which to give up the wait, without it however long it takes; and for
                 each question `timeout`, the retry settings, `client_id` and the rest of `RequestOptions`.
 
@@ -166,7 +167,7 @@ class AsyncBatches:
         given = Hidden(options)
         del options
         deadline = given.pop("deadline", None)
-        check_wait(poll_interval, deadline)
+        check_wait(poll_interval, deadline, on_progress, is_async=True)
         ends_at = float("inf") if deadline is None else monotonic() + deadline
         found = batch if isinstance(batch, Batch) else None
         while True:

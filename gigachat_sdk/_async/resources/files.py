@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
@@ -13,11 +12,9 @@ from ..._request import BODYLESS_NAMES, OPTION_NAMES, Call, get_call, quoted, ta
 from ..._retry import CallKind
 from ..._uploads import Upload, file_id, upload_call, with_client_id
 from ...types import File, FileDeleted, FileList, FilePurpose, FileTypes, GeneratedFile, RequestOptions
+from ...types.part_file import File as FileOfPart
 from ..binary import AsyncBinaryResponse
 from ..session import AsyncSession
-
-if TYPE_CHECKING:  # they come with the contract that is used
-    from ...types.v2 import File as FileOfPart
 
 
 class AsyncFiles:

@@ -2,11 +2,11 @@
 
 from ..chat_completion import FunctionCall
 from ..generated import GeneratedFile
+from ..part_file import File
 from .answers import (
     AdditionalData,
     ContentPart,
     ExecutionStep,
-    File,
     FunctionResult,
     InlineData,
     InputTokensDetails,

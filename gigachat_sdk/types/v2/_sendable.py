@@ -7,8 +7,8 @@ from typing import Any
 import pydantic
 from pydantic_core import PydanticCustomError
 
-from .._narrow import is_dict, is_iterable, is_mapping, is_sequence
-from ..chat_params import json_text
+from .._narrow import is_dict, is_iterable, is_mapping, is_sequence, told, word
+from ..chat_params import document, json_text
 from ..chat_request import listed, without_none
 from .answers import ResponseMessage
 
@@ -22,6 +22,8 @@ _STATE_IDS = ("tools_state_id", "tool_state_id")
 
 
 _PARTS = frozenset({"text", "files", "function_call", "function_result", "tool_execution", "inline_data", "logprobs"})
+# Words by which other packages tell parts apart; the service may come to send a `type` of its own.
+_FOREIGN_KINDS = ("text", "input_text", "output_text")
 # What v1 and other packages have in a message, and the service would not look at.
 _FOREIGN = {
     "attachments": "a file is a part of the content: {'files': [{'id': ...}]}",
@@ -35,9 +37,10 @@ def message(value: object) -> object:
     given = without_none(value)
     if not is_dict(given):
         raise PydanticCustomError("message_type", "expected a dict or a message of an answer")
-    role = given.get("role")
+    role = word(given.get("role"))
     if not is_answer and role not in SENDABLE_ROLES:
         raise _role_error(role)
+    given["role"] = role
     for name, advice in _FOREIGN.items():
         if given.get(name) is not None:
             raise PydanticCustomError(
@@ -59,7 +62,7 @@ def _role_error(role: object) -> PydanticCustomError:
         return PydanticCustomError("role_missing", "a message needs a 'role': one of {roles}", {"roles": roles})
     advice = (isinstance(role, str) and _ROLE_HINTS.get(role)) or f"use one of {roles}"
     return PydanticCustomError(
-        "role_unknown", "role {role} cannot be sent; {advice}", {"role": repr(role), "advice": advice}
+        "role_unknown", "role {role} cannot be sent; {advice}", {"role": told(role), "advice": advice}
     )
 
 
@@ -103,7 +106,7 @@ def part(value: object) -> object:
     """Refuse a part that is none."""
     if not is_dict(value):
         raise PydanticCustomError("part_type", "expected a text or a part, such as {'text': ...}")
-    if "type" in value and not value.keys() & _PARTS:
+    if "type" in value and (not value.keys() & _PARTS or value["type"] in _FOREIGN_KINDS):
         raise PydanticCustomError(
             "part_kind",
             "a part says what it is by its key and has no 'type': a text is {text}, an uploaded file {file}",
@@ -122,11 +125,8 @@ def function_call(value: object) -> object:
 
 def function_result(value: object) -> object:
     """Return a result as the service takes it: an object, or text that is JSON."""
-    if isinstance(value, pydantic.BaseModel):
-        return value.model_dump(mode="json", by_alias=True)
-    if is_mapping(value):
-        return dict(value)
-    return json_text(value)
+    given = document(value)
+    return dict(given) if is_mapping(given) else json_text(value)
 
 
 def tool(value: object) -> object:

@@ -13,21 +13,8 @@ from pydantic import Field
 from .._base import BaseModel, ResponseModel
 from ..chat_completion import FunctionCall
 from ..generated import GeneratedFile
+from ..part_file import File
 from ._lenient import Items
-
-
-class File(BaseModel):
-    """A file named in an answer, kept by the service.
-
-    Attributes:
-        id: Its id; `client.files.content(id)` downloads it.
-        target: What it is for: `"image"`, `"audio"`, `"3dmodel"`, `"cover"`, `"video"`; others may come.
-        mime: Its MIME type, for example `"image/jpeg"`.
-    """
-
-    id: str
-    target: str | None = None
-    mime: str | None = None
 
 
 class Source(BaseModel):

@@ -5,19 +5,20 @@ pydantic validates requests against these very types; unknown keys of nested dic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, PlainValidator, with_config
 from typing_extensions import Required, TypedDict
 
-from ..chat_params import FunctionCallInput, FunctionParam, ResponseFormatParam
+from ..chat_params import FunctionCallInput, FunctionParam, JSONObject, ResponseFormatParam
 from ..chat_request import Functions, ResponseFormat, listed, without_none
 from ..functions import FunctionDefinition
 from ..models import KnownModel
+from ..part_file import File
 from ..request_options import RequestOptions
 from ._sendable import content, function_call, function_result, part, tool_content
-from .answers import ContentPart, File, ResponseMessage
+from .answers import ContentPart, ResponseMessage
 
 _PASS_UNKNOWN = ConfigDict(extra="allow", strict=True)
 
@@ -43,7 +44,7 @@ class FunctionResultParam(TypedDict, total=False):
 
     name: Required[str]
     """The function's name."""
-    result: Required[Annotated[Mapping[str, Any] | Sequence[Any] | str, PlainValidator(function_result)]]
+    result: Required[Annotated[JSONObject | Sequence[Any] | str, PlainValidator(function_result)]]
     """A dict, a pydantic model, or JSON text: the service refuses free text. A list is sent as JSON text."""
     id: str | None
     """The id of the call, where it had one: with several calls at once results find theirs by it."""
@@ -60,9 +61,9 @@ class ContentPartParam(TypedDict, total=False):
     """A function call of an earlier answer."""
     function_result: Annotated[FunctionResultParam | None, BeforeValidator(without_none)]
     """The result of a function, in a message of the role `"tool"`."""
-    inline_data: Mapping[str, Any] | None
-    tool_execution: Mapping[str, Any] | None
-    logprobs: Sequence[Mapping[str, Any]] | None
+    inline_data: JSONObject | None
+    tool_execution: JSONObject | None
+    logprobs: Sequence[JSONObject] | None
 
 
 @with_config(_PASS_UNKNOWN)
@@ -168,12 +169,12 @@ class ToolParam(TypedDict, total=False):
 
     functions: Annotated[FunctionsToolParam, BeforeValidator(without_none)]
     web_search: Annotated[WebSearchToolParam, BeforeValidator(without_none)]
-    image_generate: Mapping[str, Any]
-    model_3d_generate: Mapping[str, Any]
-    url_content_extraction: Mapping[str, Any]
-    code_interpreter: Mapping[str, Any]
-    get_datetime: Mapping[str, Any]
-    memory: Mapping[str, Any]
+    image_generate: JSONObject
+    model_3d_generate: JSONObject
+    url_content_extraction: JSONObject
+    code_interpreter: JSONObject
+    get_datetime: JSONObject
+    memory: JSONObject
 
 
 BuiltInTool: TypeAlias = Literal[
@@ -245,10 +246,10 @@ class ModelOptionsParam(TypedDict, total=False):
 class StorageParam(TypedDict, total=False):
     """A dialogue kept by the service: `{}` (or `True`) opens one, its `thread_id` goes on with it."""
 
-    thread_id: str
-    """The thread of an earlier answer; send only new messages with it."""
+    thread_id: str | None
+    """The thread of an earlier answer; send only new messages with it. None opens one."""
     limit: int
-    metadata: Mapping[str, Any]
+    metadata: JSONObject
 
 
 @with_config(_PASS_UNKNOWN)

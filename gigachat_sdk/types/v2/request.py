@@ -8,8 +8,7 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, with_config
 from typing_extensions import Required, TypedDict
 
-from .._base import RequestModel
-from ..chat_request import listed, without_none
+from ..chat_request import CompletionRequest, Text, listed, without_none
 from . import _sendable
 from .params import (
     AssistantMessageParam,
@@ -54,7 +53,7 @@ _Tools: TypeAlias = Annotated[
 ]
 
 
-class ChatCompletionRequest(RequestModel):
+class ChatCompletionRequest(CompletionRequest):
     """A request of `client.v2.chat.completions.create(...)`, validated before anything is sent.
 
     The fields are those of `ChatCompletionParams`; there is no need to build one, but it checks a request early:
@@ -64,7 +63,7 @@ class ChatCompletionRequest(RequestModel):
     messages: Annotated[
         list[Annotated[_Message, BeforeValidator(_sendable.message)]], BeforeValidator(listed), Field(min_length=1)
     ]
-    model: Annotated[str, Field(min_length=1)] | None = None
+    model: Text | None = None
     model_options: Annotated[ModelOptionsParam | None, BeforeValidator(without_none)] = None
     tools: _Tools = None
     tool_config: Annotated[ToolConfigParam | None, BeforeValidator(_sendable.tool_config)] = None

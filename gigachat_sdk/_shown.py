@@ -1,0 +1,28 @@
+"""Wrong values in messages: in a few words, and never with a failure of their own."""
+
+from __future__ import annotations
+
+_LONGEST = 200  # characters of a value that is shown in part
+
+
+def shown(value: object) -> str:
+    """Show a wrong value where it is short and plain, else name its type."""
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    # The `repr` of the plain types: a class of the user's on top of them may have any other.
+    if isinstance(value, float):
+        return float.__repr__(value)
+    if isinstance(value, int) and abs(value) < 10**20:
+        return int.__repr__(value)
+    if isinstance(value, str) and len(value) <= 40:
+        return str.__repr__(value)
+    return type(value).__name__
+
+
+def cut_repr(value: object) -> str:
+    """Show a value as Python writes it: cut where that is long, and its type where Python cannot."""
+    try:
+        text = repr(value)
+    except Exception:
+        return type(value).__name__
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
