@@ -49,7 +49,7 @@ types: $(DEV)  ## mypy and pyright in strict mode; every public name has a type
 
 pytest: $(DEV)  ## the tests, with coverage
 	@$(BIN)/coverage erase
-	set -o pipefail; $(BIN)/coverage run -m pytest -n $(JOBS) | tee $(REPORT)
+	set -o pipefail; $(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal | tee $(REPORT)
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=$(COVERAGE) $(if $(REDIS),,$(WITHOUT_REDIS))
 	@$(if $(REDIS),,grep '^left out' $(REPORT);) tail -n 1 $(REPORT)
