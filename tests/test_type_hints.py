@@ -55,7 +55,8 @@ def described() -> Iterator[tuple[str, Any]]:
             continue
         seen.add(item)
         yield name, item
-        for method, member in inspect.getmembers_static(item) if inspect.isclass(item) else ():
+        for method in dir(item) if inspect.isclass(item) else ():
+            member: Any = inspect.getattr_static(item, method, None)
             function = member.fget if isinstance(member, property) else getattr(member, "func", member)
             function = getattr(function, "__func__", function)
             is_ours = isinstance(function, types.FunctionType) and function.__module__.startswith("gigachat_sdk")

@@ -407,7 +407,7 @@ def test_a_request_built_by_hand_is_checked_for_mistyped_fields(request_class: A
 
 
 def test_a_request_built_by_hand_may_hold_what_the_method_takes_beside_the_fields() -> None:
-    request: Any = ChatCompletionRequest(messages=USER, extra_body={"future": 1})  # type: ignore[arg-type, call-arg]
+    request: Any = ChatCompletionRequest(messages=USER, extra_body={"future": 1})  # type: ignore[arg-type, call-arg]  # an option
     line = BatchLines("chat_completions", "GigaChat").of_requests([request])
     assert json.loads(line)["request"] == {"messages": USER, "model": "GigaChat", "future": 1}
 
