@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
@@ -208,7 +208,8 @@ class Gang(Generic[ResponseT]):
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as error:  # a cancellation may be in a group
-            answer = StoppedError() if self.is_closed and not isinstance(error, Exception) else error
+            is_left = self.is_closed and not isinstance(error, Exception)
+            answer = StoppedError() if is_left or is_cancellation(error) else error
         try:
             return self.books.outcome_of(item, answer, deadline)
         except Exception as error:  # an answer that cannot be written down
@@ -278,6 +279,12 @@ async def _asynchronous(requests: Iterable[BulkRequest]) -> AsyncIterator[Any]:
     for request in requests:
         await anyio.lowlevel.checkpoint()
         yield request
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Say whether an exception is a cancellation, or a group of nothing else, as a loop raises that is ending."""
+    parts: Sequence[BaseException] = getattr(error, "exceptions", ())
+    return isinstance(error, anyio.get_cancelled_exc_class()) or (bool(parts) and all(map(is_cancellation, parts)))
 
 
 async def _quietly(close: Callable[[], Awaitable[None]], books: Books[Any]) -> None:

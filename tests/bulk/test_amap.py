@@ -19,7 +19,7 @@ from left_behind import LEAVES_SOCKETS
 
 from gigachat_sdk import APIConnectionError, ConfigurationError, LocalLimiter, bulk
 from gigachat_sdk.bulk._books import Books
-from gigachat_sdk.bulk._tasks import Gang
+from gigachat_sdk.bulk._tasks import Gang, is_cancellation
 from gigachat_sdk.errors import InvalidRequestTypeError
 from gigachat_sdk.testing import Emulator, Reply
 
@@ -426,3 +426,24 @@ async def test_a_run_that_is_closed_sends_nothing_more(emulator: Emulator) -> No
         await until(lambda: run._gang.books.is_over)
         await run.aclose()
         assert asked(emulator) == []
+
+
+class Group(BaseException):
+    """As a nursery raises; Python 3.10 has none of its own."""
+
+    def __init__(self, *exceptions: BaseException) -> None:
+        self.exceptions = exceptions
+
+
+@pytest.mark.anyio
+async def test_a_group_of_cancellations_is_one() -> None:
+    found: list[bool] = []
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await anyio.sleep(60)
+        except anyio.get_cancelled_exc_class() as error:
+            groups = [error, Group(Group(error), error), Group(error, ValueError()), Group(), ValueError()]
+            found = [is_cancellation(one) for one in groups]
+            raise
+    assert found == [True, True, False, False, False]

@@ -17,7 +17,7 @@ from gigachat_sdk.testing import Emulator
 
 from .conftest import asking, lines, numbered
 from .test_amap import has_come, source, until
-from .test_map import Gate, closing, gone, workers
+from .test_map import Gate, closing, gone, taken_ahead, workers
 
 LOG = "a bulk run that was left has ended with an error: "
 FULL = f"[Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}"
@@ -37,10 +37,6 @@ def fill(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr("gigachat_sdk.bulk._journal.os.write", full)
 
 
-def endless() -> Iterator[Any]:
-    return (asking(str(number)) for number in range(99))
-
-
 # ---- threads ----
 
 
@@ -50,7 +46,7 @@ def test_answers_that_cannot_be_written_while_the_block_is_left(
 ) -> None:
     gate = Gate(emulator, "1", "2")
     with emulator.client() as client:
-        run = bulk.map(client, endless(), journal, ordered=False, concurrency=2)
+        run = bulk.map(client, taken_ahead(gate, 99), journal, ordered=False, concurrency=2)
 
         def leave() -> None:
             with run:
@@ -73,7 +69,7 @@ def test_answers_that_cannot_be_written_once_the_run_was_dropped(
 ) -> None:
     gate = Gate(emulator, "1", "2")
     with emulator.client() as client:
-        for _ in bulk.map(client, endless(), journal, ordered=False, concurrency=2):
+        for _ in bulk.map(client, taken_ahead(gate, 99), journal, ordered=False, concurrency=2):
             assert gate.came.acquire(timeout=120)
             threads = workers()
             fill()

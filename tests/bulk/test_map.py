@@ -28,15 +28,27 @@ class Gate:
 
     def __init__(self, emulator: Emulator, *held: str) -> None:
         self._held = set(held)
+        self.may_answer = threading.Event()  # the others
+        self.may_answer.set()
         self.came = threading.Semaphore(0)
         self.delay = 0.3
         emulator.on(CHAT, self)
 
     def __call__(self, request: RecordedRequest) -> Reply | None:
         if request.json()["messages"][0]["content"] not in self._held:
+            self.may_answer.wait(120)
             return None
         self.came.release()
         return late(self.delay)
+
+
+def taken_ahead(gate: Gate, count: int) -> Iterator[dict[str, Any]]:
+    """Give requests of which the first is answered when the second was taken: else the run may wait with that."""
+    gate.may_answer.clear()
+    for number in range(count):
+        if number == 2:
+            gate.may_answer.set()
+        yield asking(str(number))
 
 
 def late(delay: float) -> Reply:
@@ -127,7 +139,7 @@ def test_a_run_that_is_dropped_ends_by_itself(emulator: Emulator, journal: Path)
 def test_what_is_finished_while_it_closes_counts(emulator: Emulator, journal: Path) -> None:
     gate = Gate(emulator, "1", "2")
     with emulator.client() as client:
-        run = bulk.map(client, [asking(str(number)) for number in range(3)], journal, ordered=False, concurrency=3)
+        run = bulk.map(client, taken_ahead(gate, 3), journal, ordered=False, concurrency=3)
         assert next(run).index == 0
         assert gate.came.acquire(timeout=120)
         run.close()
@@ -138,7 +150,7 @@ def test_a_client_that_is_closed_meanwhile_leaves_what_is_in_flight(emulator: Em
     gate = Gate(emulator, "1")
     gate.delay = 60
     with emulator.client() as client:
-        run = bulk.map(client, [asking(str(number)) for number in range(9)], journal, ordered=False, concurrency=2)
+        run = bulk.map(client, taken_ahead(gate, 9), journal, ordered=False, concurrency=2)
         assert next(run).index == 0
         assert gate.came.acquire(timeout=120)
         client.close()
