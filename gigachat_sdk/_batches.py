@@ -14,12 +14,12 @@ from ._calls import chat_completion_call
 from ._constants import LONGEST_TIME
 from ._json import json_bytes, text_bytes
 from ._request import BODYLESS_NAMES, OPTION_NAMES, Call, check_function, take_options, validated
-from ._retry import CallKind, shown_number
-from ._shown import shown
+from ._retry import CallKind
 from ._uploads import Upload
 from .errors import InvalidRequestError, InvalidRequestTypeError, NotFoundError
 from .types._base import attach
 from .types._narrow import is_dict, is_iterable, is_mapping
+from .types._shown import is_too_long, shown, shown_number
 from .types.batches import Batch, BatchList, BatchResult, BatchResultError, BatchResults
 from .types.chat_completion import ChatCompletion
 from .types.chat_request import ChatCompletionRequest, plain
@@ -137,7 +137,7 @@ class BatchLines:
         if identity is None:
             identity = str(len(self._places))
         elif isinstance(identity, int) and not isinstance(identity, bool):
-            if abs(identity) >= 10**20:
+            if is_too_long(identity):
                 raise InvalidRequestError(f"id: {shown_number(identity)} is no id", param="id")
             identity = str(identity)
         elif not isinstance(identity, str):

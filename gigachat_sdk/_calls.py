@@ -11,10 +11,10 @@ import pydantic
 from ._json import json_bytes
 from ._request import OPTION_NAMES, Call, model_of, take_options, validated
 from ._retry import CallKind
-from ._shown import shown
 from ._token import basic_credentials
 from .errors import InvalidRequestTypeError
 from .types._narrow import is_mapping
+from .types._shown import shown
 from .types.chat_params import ChatCompletionCreateParams
 from .types.chat_request import ChatCompletionRequest, plain
 

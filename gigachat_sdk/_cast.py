@@ -14,10 +14,10 @@ from ._json import json_bytes, model_document, text_bytes
 from ._request import BODYLESS_NAMES, OPTION_NAMES, Call, take_options
 from ._response import misfit, one_line, parse, with_whole_characters
 from ._retry import CallKind
-from ._shown import cut_repr
 from .errors import APIResponseValidationError, InvalidRequestError, InvalidRequestTypeError
 from .types._base import ResponseModel
 from .types._narrow import is_buffer, is_mapping, is_sequence
+from .types._shown import cut_repr
 from .types.http import RequestInfo, ResponseInfo
 
 T = TypeVar("T")

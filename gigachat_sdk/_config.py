@@ -26,13 +26,13 @@ from ._constants import (
 from ._headers import check_headers, check_query
 from ._quota import EVERY_MODEL, check_limits
 from ._request import check_function, context_headers
-from ._retry import RetryPolicy, shown_number
+from ._retry import RetryPolicy
 from ._settings import IDENTITY, Arguments, Environment, Settings
-from ._shown import shown
 from ._tls import TLSConfig
 from ._token import check_credentials, check_header_value
 from .errors import ConfigurationError, ConfigurationTypeError, MissingCredentialsError
 from .types._narrow import is_sequence
+from .types._shown import shown, shown_number
 from .types.http import scrub_url
 from .types.request_options import ContextOptions
 from .types.tokens import AccessToken

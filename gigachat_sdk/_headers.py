@@ -7,9 +7,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ._constants import HIDDEN, SECRET_HEADERS
-from ._json import surrogate
-from ._shown import cut_repr
-from .types._narrow import is_mapping, is_sequence
+from .types._narrow import is_mapping, is_sequence, surrogate
+from .types._shown import cut_repr, is_too_long
 
 
 def check_headers(name: str, headers: Any, kind: type[ValueError]) -> Mapping[str, str | None]:
@@ -51,7 +50,7 @@ def check_query(name: str, query: Any, kind: type[ValueError]) -> Mapping[str, A
         for item in value if is_sequence(value) else (value,):
             if not (item is None or isinstance(item, str | int | float)):
                 raise kind(f"{name}: {cut_repr(key)} cannot be a {type(item).__name__}")
-            if isinstance(item, int) and abs(item) >= 10**20:
+            if isinstance(item, int) and is_too_long(item):
                 raise _value_error(kind)(f"{name}: {cut_repr(key)} cannot be a number of more than 20 digits")
             if surrogate(_text(key) + _text(item)) is not None:
                 raise _value_error(kind)(

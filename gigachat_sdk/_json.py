@@ -11,8 +11,7 @@ import pydantic
 from pydantic_core import to_jsonable_python
 
 from .errors import InvalidRequestError, InvalidRequestTypeError
-from .types._narrow import is_mapping, is_sequence
-from .types._narrow import surrogate as surrogate
+from .types._narrow import is_mapping, is_sequence, surrogate
 from .types._written import as_json, as_written, first_line, jsonable
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._retry import shown_number
-from ._shown import cut_repr
 from .errors import ConfigurationError, ConfigurationTypeError
 from .types._narrow import is_mapping
+from .types._shown import cut_repr, shown_number
 
 EVERY_MODEL = "*"
 WIDENING = 0.1  # of a slot, for each round of successes: slow, as every step too far costs a refused request

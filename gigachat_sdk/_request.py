@@ -17,11 +17,11 @@ from ._body import Body
 from ._constants import CONTEXT_HEADERS
 from ._headers import Hidden, check_headers, check_query
 from ._json import json_bytes
-from ._retry import CallKind, shown_number
-from ._shown import shown
+from ._retry import CallKind
 from ._version import __version__
 from .errors import InvalidRequestError, InvalidRequestTypeError
 from .types._base import RequestModel
+from .types._shown import is_too_long, shown, shown_number
 from .types.request_options import RequestOptions
 
 RequestT = TypeVar("RequestT", bound=RequestModel)
@@ -228,7 +228,7 @@ def get_call(method: str, path: str, options: Mapping[str, Any], query: Mapping[
     """
     taken = take_options(options, BODYLESS_NAMES, method)
     for name, value in (query or {}).items():
-        if isinstance(value, int) and abs(value) >= 10**20:  # Python refuses to write thousands of digits
+        if isinstance(value, int) and is_too_long(value):  # Python refuses to write thousands of digits
             raise InvalidRequestError(f"{name}: {shown_number(value)} cannot be sent", param=name)
     return Call("GET", path, CallKind.READ, query=query or {}, options=taken)
 

@@ -31,6 +31,7 @@ from ._constants import (
     RETRY_STATUSES,
 )
 from .types._narrow import is_iterable, is_mapping
+from .types._shown import shown_number
 
 
 class CallKind(Enum):
@@ -115,11 +116,6 @@ class RetryPolicy:
                 )
             changes["deadline"] = float(deadline)
         return replace(self, **changes) if changes else self
-
-
-def shown_number(number: Any) -> str:
-    """Show a number; Python refuses to write an int of thousands of digits."""
-    return repr(number) if isinstance(number, float) or abs(number) < 10**20 else "a number of more than 20 digits"
 
 
 def decide(

@@ -17,9 +17,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 from ._cast import names_base_model
 from ._response import one_line
-from ._shown import cut_repr
 from .errors import InvalidRequestError, InvalidRequestTypeError
 from .types._narrow import is_dict, is_sequence
+from .types._shown import cut_repr
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ import httpx
 from pydantic import SecretStr
 
 from ._constants import ENVIRONMENT_PREFIX, SECRET_HEADERS
-from ._shown import cut_repr, shown
 from .errors import ConfigurationError, ConfigurationTypeError
 from .types._narrow import is_iterable, is_mapping, is_path, is_utf8
+from .types._shown import cut_repr, shown
 from .types.http import scrub_url, sounds_secret
 from .types.tokens import AccessToken
 

@@ -16,12 +16,12 @@ from typing import Any
 
 from ._body import TEXT_MODE, BufferFile, FileSource, FramedBody, named
 from ._headers import Hidden
-from ._json import surrogate, text_bytes
+from ._json import text_bytes
 from ._request import Call
 from ._retry import CallKind
 from .errors import InvalidRequestError, InvalidRequestTypeError
 from .types._base import ResponseModel
-from .types._narrow import is_buffer, is_mapping, is_path, is_sequence
+from .types._narrow import is_buffer, is_mapping, is_path, is_sequence, surrogate
 from .types.files import File
 from .types.generated import GeneratedFile
 from .types.request_options import RequestOptions

@@ -50,7 +50,6 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
             "_retry",
             "_schema",
             "_settings",
-            "_shown",
             "_tls",
             "_token",
             "_unanswered",

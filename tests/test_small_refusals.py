@@ -16,11 +16,11 @@ from gigachat_sdk._headers import Hidden, UserHeaders, hide_authorization
 from gigachat_sdk._lifetimes import _close_beside_loop, _leave_to_trio, _start_in_trio
 from gigachat_sdk._response import ChunkReader
 from gigachat_sdk._settings import Arguments, check_names
-from gigachat_sdk._shown import cut_repr, shown
 from gigachat_sdk._token import unix_seconds
 from gigachat_sdk.errors import APIStatusError, ConfigurationError, ConfigurationTypeError, InvalidRequestError
 from gigachat_sdk.stores import Failures, _after_fork, failures_of
 from gigachat_sdk.types import ChatCompletionChunk, ChatCompletionMessage, Headers, RequestInfo, ResponseInfo
+from gigachat_sdk.types._shown import cut_repr, shown
 from gigachat_sdk.types.http import scrub_url
 
 SECRET = "s3cr3t-value"
@@ -87,8 +87,8 @@ def test_what_cannot_be_shown_is_shown_by_its_kind() -> None:
 
 
 def test_what_is_long_is_shown_in_part() -> None:
-    assert cut_repr("x" * 198) == repr("x" * 198)
-    assert cut_repr("x" * 199) == f"'{'x' * 196}..."
+    assert cut_repr("x" * 118) == repr("x" * 118)
+    assert cut_repr("x" * 119) == f"'{'x' * 116}..."
     assert shown("x" * 41) == "str"
 
 

@@ -138,7 +138,7 @@ def test_a_member_of_an_enumeration_names_a_tool() -> None:
         (Text("nobody"), "role 'nobody' cannot be sent"),
         (Role.UNKNOWN, "role 'nobody' cannot be sent"),
         ([["x" * 1_000_000] * 100], "role [['xxx"),
-        (Unshowable(), "role <Unshowable instance at "),
+        (Unshowable(), "role Unshowable cannot be sent"),
         ("\ud800", r"role '\ud800' cannot be sent"),
         (5, "role 5 cannot be sent"),
     ],

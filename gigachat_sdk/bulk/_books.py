@@ -14,6 +14,7 @@ from .. import AsyncClient, Client
 from .._constants import LONGEST_TIME
 from .._deadline import Deadline, running
 from .._headers import Hidden
+from .._logging import logger
 from .._watch import LOOK, watching
 from ..errors import (
     APIConnectionError,
@@ -50,6 +51,11 @@ class Wait:
 
     until: float
     deadline: Deadline | None = None
+
+
+def tell_left(error: BaseException) -> None:
+    """Log why a run has ended, where nobody is there to be told, or is told of something else."""
+    logger.warning("a bulk run that was left has ended with an error: %s", error)
 
 
 def is_of_deadline(error: object, item: Item) -> bool:

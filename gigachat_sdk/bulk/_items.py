@@ -15,11 +15,11 @@ import pydantic
 from pydantic_core import to_jsonable_python
 
 from .._headers import Hidden
-from .._json import surrogate
 from .._request import OPTION_NAMES
 from ..errors import GigaChatError, InvalidRequestError, InvalidRequestTypeError
 from ..types._base import ResponseModel
-from ..types._narrow import is_dict, is_iterable, is_mapping, is_sequence
+from ..types._narrow import is_dict, is_iterable, is_mapping, is_sequence, surrogate
+from ..types._shown import is_too_long
 from ..types._written import as_written
 from ..types.chat_request import plain
 
@@ -170,7 +170,7 @@ def _identity(given: Any) -> str | int | None:
         raise InvalidRequestTypeError(f"id: expected a string or a number, got {type(given).__name__}", param="id")
     if given == "":
         raise InvalidRequestError("id: it is empty", param="id")
-    if isinstance(given, int) and abs(given) >= 10**20:
+    if isinstance(given, int) and is_too_long(given):
         raise InvalidRequestError("id: a number of more than 20 digits is no id", param="id")
     if isinstance(given, str) and surrogate(given) is not None:
         raise InvalidRequestError("id: it holds a lone surrogate, which is no text", param="id")

@@ -19,8 +19,7 @@ from typing_extensions import Self
 from .. import AsyncClient
 from .._concurrency import async_in_thread, async_sleep
 from .._lifetimes import async_when_dropped
-from .._logging import logger
-from ._books import Books, Wait
+from ._books import Books, Wait, tell_left
 from ._items import BulkRequest, Item, refusal_of
 from ._options import Options
 from ._progress import BulkProgress
@@ -257,7 +256,7 @@ class Gang(Generic[ResponseT]):
         except Exception as error:
             failure = error
         if failure is not None:
-            logger.warning("a bulk run that was left has ended with an error: %s", failure)
+            tell_left(failure)
 
     async def _end_alone(self) -> None:
         await _quietly(self._end, self.books)
@@ -420,7 +419,7 @@ class AsyncBulkRun(AsyncIterator[BulkResult[ResponseT]]):
             except Exception as late:
                 if not is_hurt:
                     raise
-                logger.warning("a bulk run that was left has ended with an error: %s", late)
+                tell_left(late)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.progress}>"

@@ -14,8 +14,7 @@ from typing_extensions import Self
 from .. import Client
 from .._concurrency import sleep
 from .._lifetimes import when_dropped
-from .._logging import logger
-from ._books import Books, Wait
+from ._books import Books, Wait, tell_left
 from ._items import BulkRequest, Item, refusal_of
 from ._options import Options
 from ._progress import BulkProgress
@@ -183,7 +182,7 @@ class Crew(Generic[ResponseT]):
         except Exception as error:
             failure = error
         if failure is not None:
-            logger.warning("a bulk run that was left has ended with an error: %s", failure)
+            tell_left(failure)
 
 
 class BulkRun(Iterator[BulkResult[ResponseT]]):
@@ -308,7 +307,7 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
         try:
             self.close()
         except Exception as late:  # the one that leaves the block counts
-            logger.warning("a bulk run that was left has ended with an error: %s", late)
+            tell_left(late)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.progress}>"

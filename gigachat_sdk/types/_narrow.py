@@ -1,10 +1,9 @@
-"""Type guards for values of unknown origin: what `isinstance` leaves half typed."""
+"""Values of unknown origin: type guards for what `isinstance` leaves half typed, and whether text is whole."""
 
 from __future__ import annotations
 
 import enum
 import os
-import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
@@ -58,12 +57,3 @@ def word(value: object) -> object:
     if isinstance(value, enum.Enum):
         value = value.value
     return str.__str__(value) if isinstance(value, str) else value
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 60
-
-
-def told(value: object) -> str:
-    """Show a wrong value in a message, whatever it is: never at length, whatever its own repr does."""
-    return _SHORT.repr(value)

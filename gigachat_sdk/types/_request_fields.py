@@ -8,7 +8,8 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from ._narrow import is_dict, is_sequence, told
+from ._narrow import is_dict, is_sequence
+from ._shown import cut_repr
 from .chat_params import FunctionParam
 from .chat_request import Text as Text
 from .chat_request import function_dict, listed, plain
@@ -37,7 +38,7 @@ def _pairs(value: object) -> object:
         keys: list[Any] = list(value)
         wrong = [key for key in keys if not isinstance(key, str)]
         if wrong:
-            raise PydanticCustomError("metadata", "expected strings as keys, got {key}", {"key": told(wrong[0])})
+            raise PydanticCustomError("metadata", "expected strings as keys, got {key}", {"key": cut_repr(wrong[0])})
         if len(keys) > MOST_METADATA:
             raise PydanticCustomError(
                 "metadata",
@@ -56,7 +57,7 @@ def _named(function: FunctionParam) -> FunctionParam:
         raise PydanticCustomError(
             "function_name",
             "the service takes no function named {name}: Latin letters, digits, '_', '-' and '.', no digit first",
-            {"name": told(function["name"])},
+            {"name": cut_repr(function["name"])},
         )
     return function
 

@@ -12,7 +12,8 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
 from ._base import BasePage, RequestModel
-from ._narrow import is_dict, is_iterable, is_mapping, is_sequence, surrogate, told, word
+from ._narrow import is_dict, is_iterable, is_mapping, is_sequence, surrogate, word
+from ._shown import cut_repr
 from ._written import as_written
 from .chat_params import (
     AssistantMessageParam,
@@ -108,7 +109,7 @@ def _message(value: object) -> object:
         raise PydanticCustomError("role_missing", "a message needs a 'role': one of {roles}", {"roles": roles})
     advice = (isinstance(role, str) and _ROLE_HINTS.get(role)) or f"use one of {roles}"
     raise PydanticCustomError(
-        "role_unknown", "role {role} cannot be sent; {advice}", {"role": told(role), "advice": advice}
+        "role_unknown", "role {role} cannot be sent; {advice}", {"role": cut_repr(role), "advice": advice}
     )
 
 
@@ -224,7 +225,7 @@ class CompletionRequest(RequestModel):
             close = get_close_matches(name, type(self).model_fields, n=1)
             advice = f"; did you mean {close[0]!r}?" if close else "; what the SDK does not know goes into extra_body"
             raise PydanticCustomError(
-                "unknown_field", "there is no field {name}{advice}", {"name": told(name), "advice": advice}
+                "unknown_field", "there is no field {name}{advice}", {"name": cut_repr(name), "advice": advice}
             )
         return self
 

@@ -7,7 +7,8 @@ from typing import Any
 import pydantic
 from pydantic_core import PydanticCustomError
 
-from .._narrow import is_dict, is_iterable, is_mapping, is_sequence, told, word
+from .._narrow import is_dict, is_iterable, is_mapping, is_sequence, word
+from .._shown import cut_repr
 from ..chat_params import document, json_text
 from ..chat_request import listed, without_none
 from .answers import ResponseMessage
@@ -62,7 +63,7 @@ def _role_error(role: object) -> PydanticCustomError:
         return PydanticCustomError("role_missing", "a message needs a 'role': one of {roles}", {"roles": roles})
     advice = (isinstance(role, str) and _ROLE_HINTS.get(role)) or f"use one of {roles}"
     return PydanticCustomError(
-        "role_unknown", "role {role} cannot be sent; {advice}", {"role": told(role), "advice": advice}
+        "role_unknown", "role {role} cannot be sent; {advice}", {"role": cut_repr(role), "advice": advice}
     )
 
 

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-_LONGEST = 200  # characters of a value that is shown in part
+from typing import Any
+
+_LONGEST = 120  # characters of a value that is shown in part
+_TOO_LONG = 10**20  # Python refuses to write an int of thousands of digits, and nothing needs one of more than twenty
+
+
+def is_too_long(number: int) -> bool:
+    """Say whether a number has more than 20 digits."""
+    return abs(number) >= _TOO_LONG
+
+
+def shown_number(number: Any) -> str:
+    """Show a wrong number."""
+    return repr(number) if isinstance(number, float) or not is_too_long(number) else "a number of more than 20 digits"
 
 
 def shown(value: object) -> str:
@@ -12,7 +25,7 @@ def shown(value: object) -> str:
     # The `repr` of the plain types: a class of the user's on top of them may have any other.
     if isinstance(value, float):
         return float.__repr__(value)
-    if isinstance(value, int) and abs(value) < 10**20:
+    if isinstance(value, int) and not is_too_long(value):
         return int.__repr__(value)
     if isinstance(value, str) and len(value) <= 40:
         return str.__repr__(value)
