@@ -1,20 +1,18 @@
-"""Where sync and async differ by hand: locks, sleeping, threads, the first step of a generator, waking a reader."""
+"""Where sync and async differ by hand: locks, sleeping, threads, waking a reader."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import sys
 import threading
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
-from functools import partial
 from socket import SHUT_RD, SHUT_RDWR
 from socket import socket as base
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -181,51 +179,6 @@ def is_gone(loop: LoopRef) -> bool:
     """Say whether no task of an event loop can run any more."""
     running = loop()
     return running is None or running.is_closed()
-
-
-async def async_begin(first: Callable[[], Awaitable[T]]) -> T:
-    """Wait for the first item of an async generator, with the loop's watch over it and the generators inside off.
-
-    httpcore nests its generators and closes only the outermost, so trio would warn of each stream that is left early.
-    Without the hooks the inner ones end when the outer one does, at once and in order.
-    """
-    return await _Unwatched(first)
-
-
-def begin(first: Callable[[], T]) -> T:
-    """Give the first item."""
-    return first()
-
-
-class _Unwatched(Generic[T]):
-    """Awaits something, with the hooks for async generators off while its first step is taken."""
-
-    def __init__(self, begin: Callable[[], Awaitable[T]]) -> None:
-        self._begin = begin
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(None, None)
-        steps: Any = self._begin().__await__()
-        take: Callable[[], Any] = partial(next, steps)
-        try:
-            while True:
-                try:
-                    step = take()
-                finally:
-                    sys.set_asyncgen_hooks(*hooks)
-                try:
-                    sent = yield step
-                except GeneratorExit:
-                    steps.close()
-                    raise
-                except BaseException as error:  # a cancellation: it belongs to whoever waits inside
-                    take = partial(steps.throw, error)
-                else:
-                    take = partial(steps.send, sent)
-        except StopIteration as stop:
-            value: T = stop.value
-            return value
 
 
 class Lock:

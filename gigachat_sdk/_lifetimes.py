@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
@@ -261,3 +263,54 @@ def when_dropped(owner: object, close: Callable[[], None]) -> weakref.finalize[A
 
 def _close_in_thread(close: Callable[[], None]) -> None:
     threading.Thread(target=close, daemon=True).start()
+
+
+async def async_begin(first: Callable[[], Awaitable[T]]) -> T:
+    """Wait for the first item of an async generator, with the loop's watch over it and the generators inside off.
+
+    httpcore nests its generators and closes only the outermost, so trio would warn of each stream that is left early.
+    Without that watch the inner ones end when the outer one does, at once and in order; or, where the loop was closed
+    around them, quietly.
+    """
+    return await _Unwatched(first)
+
+
+def begin(first: Callable[[], T]) -> T:
+    """Give the first item."""
+    return first()
+
+
+class _Unwatched(Generic[T]):
+    """Awaits something, with hooks of ours for async generators while its first step is taken."""
+
+    def __init__(self, begin: Callable[[], Awaitable[T]]) -> None:
+        self._begin = begin
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, _end_dropped)
+        steps: Any = self._begin().__await__()
+        take: Callable[[], Any] = partial(next, steps)
+        try:
+            while True:
+                try:
+                    step = take()
+                finally:
+                    sys.set_asyncgen_hooks(*hooks)
+                try:
+                    sent = yield step
+                except GeneratorExit:
+                    steps.close()
+                    raise
+                except BaseException as error:  # a cancellation: it belongs to whoever waits inside
+                    take = partial(steps.throw, error)
+                else:
+                    take = partial(steps.send, sent)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+
+
+def _end_dropped(generator: AsyncGenerator[Any, Any]) -> None:
+    """End a generator that nobody holds any more; Python alone would print what httpcore raises without a loop."""
+    _close_without_loop(generator.aclose)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-import trio
 
 from gigachat_sdk import AsyncClient, Client, ConfigurationError, InvalidRequestError
 from gigachat_sdk._concurrency import (
     Lock,
     async_ask_in_thread,
-    async_begin,
     async_sleep,
     async_tell_in_thread,
     finish_soon,
@@ -116,64 +113,6 @@ def test_a_lock_that_is_taken_can_be_passed_by() -> None:
     lock.release()
     assert lock.acquire(wait=False)
     lock.release()
-
-
-async def items() -> AsyncGenerator[int, None]:
-    yield 1
-
-
-class Waiting:
-    """Suspends once, then gives what it was sent."""
-
-    def __await__(self) -> Any:
-        return (yield "waiting")
-
-
-async def wait() -> Any:
-    return await Waiting()
-
-
-def test_the_first_step_is_waited_for_like_any_other() -> None:
-    async def main() -> int:
-        return await async_begin(items().__anext__)
-
-    assert asyncio.run(main()) == trio.run(main) == 1
-
-    steps = async_begin(wait).__await__()
-    assert next(steps) == "waiting"
-    with pytest.raises(StopIteration) as end:
-        steps.send("sent")
-    assert end.value.value == "sent"
-
-
-def test_a_first_step_that_is_given_up_is_given_up_inside() -> None:
-    ended: list[str] = []
-
-    async def given_up() -> None:
-        try:
-            await Waiting()
-        finally:
-            ended.append("inside")
-
-    steps = async_begin(given_up)
-    steps.send(None)
-    steps.close()
-    assert ended == ["inside"]
-
-
-def test_an_error_thrown_into_a_first_step_arrives_inside() -> None:
-    async def catches() -> str:
-        try:
-            await Waiting()
-        except ValueError as error:
-            return f"caught {error}"
-        return "nothing came"
-
-    steps = async_begin(catches)
-    steps.send(None)
-    with pytest.raises(StopIteration) as end:
-        steps.throw(ValueError("x"))
-    assert end.value.value == "caught x"
 
 
 def test_interrupting_wakes_whoever_reads() -> None:

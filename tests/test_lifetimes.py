@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from collections.abc import AsyncGenerator
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 import trio
 
-from gigachat_sdk._lifetimes import AsyncLocal, Local, when_dropped
+from gigachat_sdk._lifetimes import AsyncLocal, Local, async_begin, when_dropped
 
 
 def test_a_value_is_made_once_and_closed_with_the_rest() -> None:
@@ -101,3 +104,85 @@ def test_what_is_dropped_is_closed_in_a_thread_of_its_own() -> None:
     assert closed.wait(30)
     assert threads != [threading.current_thread()]
     threads[0].join(30)
+
+
+async def items() -> AsyncGenerator[int, None]:
+    yield 1
+
+
+class Waiting:
+    """Suspends once, then gives what it was sent."""
+
+    def __await__(self) -> Any:
+        return (yield "waiting")
+
+
+async def wait() -> Any:
+    return await Waiting()
+
+
+def test_the_first_step_is_waited_for_like_any_other() -> None:
+    async def main() -> int:
+        return await async_begin(items().__anext__)
+
+    assert asyncio.run(main()) == trio.run(main) == 1
+
+    steps = async_begin(wait).__await__()
+    assert next(steps) == "waiting"
+    with pytest.raises(StopIteration) as end:
+        steps.send("sent")
+    assert end.value.value == "sent"
+
+
+def test_a_first_step_that_is_given_up_is_given_up_inside() -> None:
+    ended: list[str] = []
+
+    async def given_up() -> None:
+        try:
+            await Waiting()
+        finally:
+            ended.append("inside")
+
+    steps = async_begin(given_up)
+    steps.send(None)
+    steps.close()
+    assert ended == ["inside"]
+
+
+def test_an_error_thrown_into_a_first_step_arrives_inside() -> None:
+    async def catches() -> str:
+        try:
+            await Waiting()
+        except ValueError as error:
+            return f"caught {error}"
+        return "nothing came"
+
+    steps = async_begin(catches)
+    steps.send(None)
+    with pytest.raises(StopIteration) as end:
+        steps.throw(ValueError("x"))
+    assert end.value.value == "caught x"
+
+
+def test_a_generator_that_outlives_its_loop_is_ended_quietly() -> None:
+    ended: list[str] = []
+
+    async def inner() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+        finally:
+            ended.append("inside")
+            await anyio.lowlevel.checkpoint()  # which only a running loop knows
+            ended.append("never")
+
+    async def outer() -> AsyncGenerator[int, None]:
+        async for item in inner():
+            yield item
+
+    generators = [outer()]
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(async_begin(generators[0].__anext__))
+    loop.close()
+    generators.clear()
+    gc.collect()
+    assert ended == ["inside"]

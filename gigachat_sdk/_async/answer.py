@@ -9,11 +9,12 @@ from typing import Any
 
 import httpx
 
-from .._concurrency import async_begin, async_finish_soon, async_interrupt
+from .._concurrency import async_finish_soon, async_interrupt
 from .._constants import BODY_END_WAIT, CLOCK_ERROR
 from .._deadline import Deadline, running
 from .._decompress import is_known
 from .._failures import Failure, failure_of, is_of_the_network
+from .._lifetimes import async_begin
 from .._logging import logger
 from .._retry import Outcome
 from .._turn import inherited
@@ -81,9 +82,7 @@ class AsyncHTTPResponse:
             raise inherited("answer")
         if self._pool.is_retired and self._pool.capacity is None:  # of a given client: ours alone was closed
             await self.let_go()
-        if self._is_closed:  # httpx would take it for the end of the body
-            raise Failure(APIConnectionError("it was closed before its end", sent=True), Outcome.FINAL)
-        if self._deadline is None:
+        if self._deadline is None or self._is_closed:
             return await self._next_piece()
         if self._deadline.remaining <= 0:
             raise too_late(self._deadline, sent=True)
@@ -92,13 +91,18 @@ class AsyncHTTPResponse:
 
     async def _next_piece(self) -> bytes | None:
         is_first = self._pieces is None
-        if is_first:
-            self._begin()
+        # Another thread that closes sets `_is_closed` and then looks here: one of the two knows of the other.
         self._is_reading = True
         try:
+            if self._is_closed:  # httpx would take it for the end of the body
+                raise closed_early()
+            if is_first:
+                self._begin()
             piece: bytes = await async_begin(self._pieces.__anext__) if is_first else await self._pieces.__anext__()
         except StopAsyncIteration:
             self._is_reading = False
+            if self._is_closed:  # meanwhile, and a body without a length ends where its connection does
+                raise closed_early() from None
             self._is_at_end = True
             return None
         except BaseException as error:
@@ -187,6 +191,11 @@ def is_spent(response: httpx.Response) -> bool:
     except httpx.ResponseNotRead:
         return True
     return False
+
+
+def closed_early() -> Failure:
+    """Return the failure of whoever reads what another thread or task has closed."""
+    return Failure(APIConnectionError("it was closed before its end", sent=True), Outcome.FINAL)
 
 
 def too_late(deadline: Deadline, *, sent: bool) -> Failure:

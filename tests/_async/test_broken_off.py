@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 
 from gigachat_sdk import APIConnectionError, GigaChatError, StreamInterruptedError
@@ -321,6 +322,38 @@ async def test_a_second_reader_is_refused_and_disturbs_nothing(
         f"this {kind.name} is being read at this moment by another task or thread; let one of them read, and pass on "
         "what it gets"
     )
+
+
+# ---- closed by another thread or task while it is read ----
+
+
+class Body(httpx.AsyncByteStream):
+    """A body that ends when it is closed, like one without a length."""
+
+    def __init__(self) -> None:
+        self.at_end: Callable[[], Awaitable[None]] | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"a"
+        if self.at_end is not None:
+            await self.at_end()
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+async def test_a_body_that_ends_because_it_was_closed_is_cut(connect: Connect, is_closed: bool) -> None:
+    body = Body()
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=body))) as given:
+        client = connect(access_token="t", http_client=given)
+        content = await client.files.content("1")
+        answer = content._answer.http
+        assert await answer.next_piece() == b"a"
+        if is_closed:
+            body.at_end = answer.aclose
+            with pytest.raises(Failure, match="it was closed before its end"):
+                await answer.next_piece()
+        else:
+            assert await answer.next_piece() is None
+        await content.aclose()
 
 
 # ---- forks ----

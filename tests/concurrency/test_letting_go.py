@@ -17,6 +17,8 @@ import trio.testing
 from _async.servers import STREAM_HEAD, Connection, RawServer, http_chunk
 
 from gigachat_sdk import AsyncClient, Client, GigaChatError
+from gigachat_sdk._deadline import Deadline
+from gigachat_sdk._failures import Failure
 from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
 
 from .conftest import ANSWER, CHAT, MESSAGES, OAUTH, at_once
@@ -244,6 +246,30 @@ def test_a_stream_can_be_closed_by_another_thread_while_it_is_read(emulator: Emu
         assert client.models.list().data
 
 
+class MeanwhileClosed(Deadline):
+    """Time enough; but as a reader looks how much there is, another thread closes what it reads."""
+
+    close: Callable[[], None]
+
+    @property
+    def remaining(self) -> float:
+        self.close()
+        return 60.0
+
+
+def test_a_body_that_is_closed_as_a_read_of_it_begins_is_not_whole(emulator: Emulator) -> None:
+    with emulator.client() as client:
+        file = client.files.create(file=("a.txt", b"x" * 1_000_000))
+        content = client.files.content(file.id)
+        answer = content._answer.http
+        assert answer.next_piece()
+        deadline = MeanwhileClosed(60)
+        deadline.close = answer.close
+        answer._deadline = deadline
+        with pytest.raises(Failure, match="it was closed before its end"):
+            answer.next_piece()
+
+
 @pytest.fixture
 def stalling() -> Iterator[RawServer]:
     """A server that begins a stream and never ends it."""
@@ -264,7 +290,7 @@ def test_a_stream_that_is_dropped_gives_its_connection_back(stalling: RawServer,
             next(stream)
         del stream
         gc.collect()
-        assert stalling.wait_until_all_are_closed(2)
+        assert stalling.wait_until_all_are_closed()
 
 
 @pytest.mark.parametrize("is_begun", [False, True])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 import trio
+from _async.servers import STREAM_HEAD, Connection, RawServer, http_chunk
 
 from gigachat_sdk import AsyncClient
 from gigachat_sdk._lifetimes import AsyncLocal, async_when_dropped
@@ -118,6 +119,29 @@ def test_a_client_is_usable_on_a_new_loop_after_one_that_was_closed_without_a_wo
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
         asyncio.run(ask())
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # asyncio's, of the loop that nobody ended
+def test_nothing_is_said_of_a_stream_that_outlives_a_loop_that_was_closed_without_a_word() -> None:
+    event = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+
+    def answer(connection: Connection, request: bytes) -> Iterator[bytes]:
+        yield STREAM_HEAD + http_chunk(event)
+        connection.is_over = connection.socket.recv(1) == b""
+
+    with RawServer(answer) as server:
+        kept: list[Any] = []
+
+        async def read() -> None:
+            client = AsyncClient(access_token="t", base_url=server.url)
+            stream = await client.chat.completions.create(messages=MESSAGES, stream=True)
+            await stream.__anext__()
+            kept.extend([client, stream])
+
+        in_asyncio(read)
+        while kept:
+            kept.pop()
+            gc.collect()
 
 
 def test_a_client_that_is_dropped_is_collected() -> None:
