@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -247,29 +248,31 @@ def test_threads_are_begun_as_they_are_needed(emulator: Emulator) -> None:
     assert workers() == []
 
 
+class Told(SimpleQueue[Any]):
+    """What the threads of a run have done; tells of each that can be taken."""
+
+    def __init__(self) -> None:
+        self.count = threading.Semaphore(0)
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        super().put(item, block, timeout)
+        self.count.release()
+
+
 def test_a_slow_source_keeps_no_result_waiting_for_long(emulator: Emulator) -> None:
     taken: list[int] = []
 
     def source() -> Iterator[Any]:
         for number in range(100):
-            if number:  # what was taken before is answered by now
-                assert answered.acquire(timeout=120)
+            if number:  # what was taken before is done by now
+                assert done.count.acquire(timeout=120)
             taken.append(number)
             yield asking(str(number))
 
-    answered = threading.Semaphore(0)
-    with emulator.client(middleware=[releasing(answered)]) as client, bulk.map(client, source(), concurrency=8) as run:
+    with emulator.client() as client, bulk.map(client, source(), concurrency=8) as run:
+        done = run._crew._outbox = Told()
         for result in run:
             assert len(taken) <= result.index + 3
-
-
-def releasing(answered: threading.Semaphore) -> Any:
-    def middleware(request: Any, send: Any) -> Any:
-        response = send(request)
-        answered.release()
-        return response
-
-    return middleware
 
 
 def test_waiting_looks_up_now_and_then(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
