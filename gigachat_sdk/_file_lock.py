@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import math
 import os
 import stat
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 import anyio
@@ -41,7 +41,6 @@ _NO_FILE: Final = -1  # stands for a lock where its file cannot be used
 # Seconds that another process may take to buy a token: longer than any purchase. Three attempts that hang in connecting
 # (10 s) and in reading (30 s) take 136 s with the pauses between them; two pauses that the service asks for, 120 s.
 _PATIENCE: Final = 150.0
-_GAP: Final = 10.0  # seconds without a look after which another process may have the lock
 _BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 
@@ -60,7 +59,8 @@ def trouble_with(facts: os.stat_result) -> str | None:
 class FileLock(SharedLock[int]):
     """A lock between processes of one machine, and between threads and tasks of each of them.
 
-    The file stays when the lock is given back, and holds nothing. A process that is killed gives its lock back at once.
+    The file stays when the lock is given back, and holds nothing; its time of modification tells one holder from the
+    next. A process that is killed gives its lock back at once.
 
     Args:
         path: The lock's file; created where it is missing, mode 0600. Its folder has to be there.
@@ -75,6 +75,10 @@ class FileLock(SharedLock[int]):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: str = os.path.abspath(os.fspath(path))  # noqa: PTH100  # without looking where links lead
         super().__init__(f"file:{self.path}")
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._holder = 0  # when another process took it, as the file system tells
 
     def _take(self) -> int | None:
         """Take the lock if it is free.
@@ -94,8 +98,11 @@ class FileLock(SharedLock[int]):
             except OSError as error:
                 if error.errno not in _BUSY:
                     raise
+                self._holder = os.fstat(descriptor).st_mtime_ns
                 return None
             is_taken = self._is_in_place(facts)
+            with suppress(OSError):  # then those who wait take two holders for one
+                os.utime(descriptor if os.utime in os.supports_fd else self.path)
         finally:
             if not is_taken:
                 os.close(descriptor)
@@ -126,7 +133,7 @@ class RefreshLock(FileLock):
 
     Who has it may call code of the user's, `on_retry`, which may need the token of another account: it must not wait
     for itself, and goes on without the lock. So does this process, with a warning, where another one that stands still
-    (it was stopped, say) keeps the lock for longer than any purchase takes, until it is free.
+    (it was stopped, say) keeps the lock for longer than any purchase takes, until somebody else takes it.
 
     Args:
         path: The lock's file.
@@ -137,7 +144,8 @@ class RefreshLock(FileLock):
     def _begin(self) -> None:
         super()._begin()
         self._alone = threading.Lock()  # threads and tasks exclude each other without the file, too
-        self._busy_since = self._busy_at = -math.inf  # what follows is of whoever is alone
+        self._seen: int | None = None  # the holder; this, too, is of whoever is alone
+        self._seen_at = 0.0
         self._is_given_up = False
 
     def leave_to_parent(self) -> None:
@@ -176,7 +184,7 @@ class RefreshLock(FileLock):
         try:
             held = super()._take()
             if held is not None:
-                self._busy_at, self._is_given_up = -math.inf, False
+                self._seen = None
             elif self._is_kept_too_long():
                 held = _NO_FILE
         except OSError as error:
@@ -190,17 +198,16 @@ class RefreshLock(FileLock):
     def _is_kept_too_long(self) -> bool:
         """Say of a lock that is not free whether to go on without it; tell once."""
         now = time.monotonic()
-        if now - self._busy_at > _GAP:
-            self._busy_since = now
-        self._busy_at = now
-        if not self._is_given_up and now - self._busy_since >= _PATIENCE:
+        if self._holder != self._seen:
+            self._seen, self._seen_at, self._is_given_up = self._holder, now, False
+        if not self._is_given_up and now - self._seen_at >= _PATIENCE:
             self._is_given_up = True
             logger.warning(
                 "%s has been locked for %d s, longer than buying a token takes; until it is free, this process buys "
                 "tokens of its own. A process that stands still may have it (`lsof` tells which): let it go on, or end "
                 "it",
                 self.path,
-                now - self._busy_since,
+                now - self._seen_at,
             )
         return self._is_given_up
 

@@ -118,15 +118,82 @@ async def test_once_it_is_free_again_it_is_taken_and_waited_for(
     assert caplog.messages == [warning(path)] * 2
 
 
+def take_anew(lock: FileLock) -> None:
+    """Stand for one process that gives the lock back and another one that takes it."""
+    before = Path(lock.path).stat().st_mtime_ns
+    while Path(lock.path).stat().st_mtime_ns == before:  # the clock of a file system goes in steps
+        lock.release()
+        assert lock.acquire()
+
+
 @BOTH
 @pytest.mark.anyio
-async def test_who_only_looks_now_and_then_has_not_seen_one_process_keep_it(
-    lock: RefreshLock, stopped: FileLock, time: Time, kind: str, caplog: pytest.LogCaptureFixture
+async def test_processes_that_have_it_in_turn_are_not_taken_for_one_that_stands_still(
+    lock: RefreshLock, stopped: FileLock, path: Path, time: Time, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for _ in range(10):
+    for _ in range(5):
+        time.ends_at = time.now + 0.9 * PATIENCE
+        with pytest.raises(DeadlineError):
+            await take(lock, kind)
+        take_anew(stopped)
+    assert not caplog.records
+    began, time.ends_at = time.now, float("inf")
+    assert await take(lock, kind)
+    assert time.now - began == PATIENCE
+    assert caplog.messages == [warning(path)]
+    lock.release()
+
+
+@BOTH
+@pytest.mark.anyio
+async def test_the_next_holder_is_waited_for_though_the_last_one_stood_still(
+    lock: RefreshLock, stopped: FileLock, path: Path, time: Time, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await take(lock, kind)
+    lock.release()
+    take_anew(stopped)
+    assert not await take(lock, kind, wait=False)
+    time.now += PATIENCE / 2
+    assert not await take(lock, kind, wait=False)
+    assert caplog.messages == [warning(path)]
+
+
+@BOTH
+@pytest.mark.anyio
+@pytest.mark.parametrize("changes", [False, True])
+async def test_who_only_looks_now_and_then_sees_whether_it_is_the_same_process(
+    lock: RefreshLock, stopped: FileLock, path: Path, time: Time, kind: str, caplog: Any, changes: bool
+) -> None:
+    for _ in range(3):
         assert not await take(lock, kind, wait=False)
         time.now += 60.0
-    assert not caplog.records
+        if changes:
+            take_anew(stopped)
+    assert await take(lock, kind, wait=False) is not changes
+    assert caplog.messages == ([] if changes else [warning(path, 180)])
+    if not changes:
+        lock.release()
+
+
+@BOTH
+@pytest.mark.anyio
+async def test_holders_that_cannot_be_told_apart_are_taken_for_one(
+    lock: RefreshLock, stopped: FileLock, time: Time, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def utime(*arguments: Any) -> None:
+        raise PermissionError("no time here")
+
+    monkeypatch.setattr("os.utime", utime)
+    began = time.now
+    time.ends_at = began + PATIENCE / 2
+    with pytest.raises(DeadlineError):
+        await take(lock, kind)
+    stopped.release()
+    assert stopped.acquire()
+    time.ends_at = float("inf")
+    assert await take(lock, kind)
+    assert time.now - began == PATIENCE
+    lock.release()
 
 
 @BOTH
