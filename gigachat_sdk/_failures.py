@@ -33,6 +33,7 @@ _PROTOCOL = ("h11", "h2", "hpack", "httpcore._async", "httpcore._sync", "hyperfr
 _MEANS = ("anyio", "httpcore._synchronization", "threading", "trio")
 # How h2 shows a GOAWAY without an error; before Python 3.11, and since.
 _FAREWELLS = ("<ConnectionTerminated error_code:ErrorCodes.NO_ERROR,", "<ConnectionTerminated error_code:0,")
+_DEQUE = "pop from an empty deque"  # what anyio finds where a connection is closed while it is read
 # What only code of the user's makes httpx raise: a hook that wants a status, a body or a cookie that it cannot have.
 _OF_THE_USER = (httpx.HTTPStatusError, httpx.StreamError, httpx.CookieConflict)
 
@@ -66,6 +67,8 @@ def failure_of(error: Exception, request: httpx.Request, route: str) -> Failure:
         return Failure(APIConnectionError(text), Outcome.NOT_REACHED)
     if "illegal header line" in reason:  # its words may show a cookie
         reason = "an illegal header line"
+    if reason == _DEQUE:
+        reason = "it was closed"
     if reason.startswith(_FAREWELLS):
         reason = "the service is ending it, as it does when it restarts (GOAWAY of HTTP/2)"
     if _is_untaken(error):

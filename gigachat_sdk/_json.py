@@ -71,8 +71,10 @@ def _find_trouble(value: Any, path: str, depth: int, *, is_model: bool = False) 
         return (
             None if at is None else (path, f"character {at} is a lone surrogate, which is no text and cannot be sent")
         )
-    if value is None or isinstance(value, bool | int):
+    if value is None or (isinstance(value, int) and _can_be_written(value)):
         return None
+    if isinstance(value, int):
+        return path, "a number of thousands of digits cannot be sent"
     if isinstance(value, float):
         return None if value - value == 0 else (path, f"{value!r} is no number that JSON can hold")
     if depth > 100:
@@ -90,6 +92,8 @@ def _find_trouble(value: Any, path: str, depth: int, *, is_model: bool = False) 
                 return path, f"a key of it is a {type(key).__name__}, and JSON has only strings there"
             if isinstance(key, str) and surrogate(key) is not None:
                 return path, "a key of it holds a lone surrogate, which is no text and cannot be sent"
+            if isinstance(key, int) and not _can_be_written(key):
+                return path, "a key of it is a number of thousands of digits, which cannot be sent"
         items = [(f"{path}.{name}" if path else str(name), item) for name, item in value.items()]
     elif is_sequence(value):
         items = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
@@ -99,6 +103,15 @@ def _find_trouble(value: Any, path: str, depth: int, *, is_model: bool = False) 
         return path, f"{type(value).__name__} is not JSON"
     found = (_find_trouble(item, place, depth + 1, is_model=is_model) for place, item in items)
     return next((trouble for trouble in found if trouble), None)
+
+
+def _can_be_written(number: int) -> bool:
+    """Say whether Python writes a number; it refuses those of some thousands of digits."""
+    try:
+        int.__repr__(number)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_written(value: Any) -> bool:

@@ -287,13 +287,20 @@ class _Unwatched(Generic[T]):
         self._begin = begin
 
     def __await__(self) -> Generator[Any, Any, T]:
+        steps: Any = None
+
+        def begin() -> Any:
+            nonlocal steps
+            steps = self._begin().__await__()
+            return next(steps)
+
+        take: Callable[[], Any] = begin
         hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(None, _end_dropped)
-        steps: Any = self._begin().__await__()
-        take: Callable[[], Any] = partial(next, steps)
         try:
             while True:
                 try:
+                    if steps is None:
+                        sys.set_asyncgen_hooks(None, _end_dropped)
                     step = take()
                 finally:
                     sys.set_asyncgen_hooks(*hooks)

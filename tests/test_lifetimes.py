@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -186,3 +187,17 @@ def test_a_generator_that_outlives_its_loop_is_ended_quietly() -> None:
     generators.clear()
     gc.collect()
     assert ended == ["inside"]
+
+
+def test_a_first_step_that_fails_at_once_leaves_the_hooks_as_they_were() -> None:
+    def fails() -> Any:
+        raise ValueError("x")
+
+    async def main() -> bool:
+        before = sys.get_asyncgen_hooks()
+        with pytest.raises(ValueError, match="x"):
+            await async_begin(fails)
+        return sys.get_asyncgen_hooks() == before
+
+    assert asyncio.run(main())
+    assert trio.run(main)

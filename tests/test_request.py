@@ -92,6 +92,8 @@ def test_a_body_is_compact_utf_8(payload: dict[str, Any], text: str) -> None:
         ({"a": Weather(day=object())}, "a.day", "object is not JSON"),
         ({"a": {"b": {("tuple",): 1}}}, "a.b", "key"),
         ({"a": {"\ud800": 1}}, "a", "surrogate"),
+        ({"n": 10**30, "a": [1, {"b": 10**5000}]}, "a[1].b", "a number of thousands of digits cannot be sent"),
+        ({"a": {True: 1, 10**5000: 1}}, "a", "a key of it is a number of thousands of digits"),
         ({"a": nested(100_000, 1)}, "a", "nested too deeply"),
     ],
 )

@@ -82,7 +82,7 @@ def test_what_cannot_be_shown_is_shown_by_its_kind() -> None:
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    for value in (Mute(), deep, 10**5000, [10**5000]):
+    for value in (Mute(), deep, [10**5000]):
         assert cut_repr(value) == shown(value) == type(value).__name__
 
 
@@ -102,7 +102,8 @@ def test_plain_values_are_shown_as_they_are() -> None:
 
 
 def test_a_huge_number_is_shown_by_its_kind() -> None:
-    assert shown(10**5000) == "int"
+    assert shown(10**5000) == "a number of more than 20 digits"
+    assert cut_repr(10**5000) == "int"
     assert shown(10**19) == "1" + "0" * 19
 
 

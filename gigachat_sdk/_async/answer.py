@@ -112,12 +112,19 @@ class AsyncHTTPResponse:
                 raise
             failure = in_time(failure_of(error, self._request, self._pool.route), self._deadline)
         else:
+            if self._was_closed():  # by another task, which has left the generators to this one
+                await self._end_reading()
             self._is_reading = False
             return piece
         raise failure
 
+    def _was_closed(self) -> bool:
+        return self._is_closed
+
     def _begin(self) -> None:
         if self._response.is_closed:  # something of a given client has read it, and has decoded it, too
+            if self._is_closed:  # or else another thread has just closed it
+                raise closed_early()
             self._raw = self._pieces = AsyncBytesBody(self._response.content).__aiter__()
             return
         # Its own iteration: httpx's adds two layers of generators, and takes half of a compressed body for a whole one.
@@ -176,10 +183,14 @@ class AsyncHTTPResponse:
         try:
             await self._response.aclose()
         finally:
-            if hasattr(self._raw, "aclose") and not is_read_elsewhere:  # a given transport may give an iterator
-                await self._raw.aclose()
+            if not is_read_elsewhere:
+                await self._end_reading()
             if is_left:
                 await self._pool.leave()
+
+    async def _end_reading(self) -> None:
+        if hasattr(self._raw, "aclose"):  # a given transport may give an iterator
+            await self._raw.aclose()
 
 
 def is_spent(response: httpx.Response) -> bool:

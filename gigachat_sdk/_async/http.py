@@ -124,7 +124,7 @@ class AsyncHTTP:
                 pool.in_flight[request] = answer
                 return answer
             # A pool that is closed opens new connections for those who come too late.
-            await answer.aclose()
+            await answer.let_go()
             await self._close_late(pool)
             failure = _closed(sent=True)
         raise failure
@@ -148,9 +148,9 @@ class AsyncHTTP:
                 )
             else:
                 request = httpx.Request(method, _parsed(url), headers=headers, content=content, extensions=extensions)
-                if isinstance(content, bytes):
-                    request.stream = AsyncBytesBody(content)
-            if isinstance(content, AsyncSourceBody):  # httpx has put a generator around it
+            if isinstance(content, bytes):
+                request.stream = AsyncBytesBody(content)
+            elif content is not None:  # httpx has put a generator around it
                 request.stream = content
             return request
         except httpx.InvalidURL as error:

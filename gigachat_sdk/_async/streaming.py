@@ -146,7 +146,6 @@ class AsyncStream(Generic[ChunkT]):
         """Give the connection back at once; what has not been read is lost."""
         self._is_closed = True
         self._watch.detach()
-        self._events.clear()
         await self._answer.http.aclose()
 
     async def _let_go(self) -> None:

@@ -113,12 +113,19 @@ class HTTPResponse:
                 raise
             failure = in_time(failure_of(error, self._request, self._pool.route), self._deadline)
         else:
+            if self._was_closed():  # by another task, which has left the generators to this one
+                self._end_reading()
             self._is_reading = False
             return piece
         raise failure
 
+    def _was_closed(self) -> bool:
+        return self._is_closed
+
     def _begin(self) -> None:
         if self._response.is_closed:  # something of a given client has read it, and has decoded it, too
+            if self._is_closed:  # or else another thread has just closed it
+                raise closed_early()
             self._raw = self._pieces = BytesBody(self._response.content).__iter__()
             return
         # Its own iteration: httpx's adds two layers of generators, and takes half of a compressed body for a whole one.
@@ -177,10 +184,14 @@ class HTTPResponse:
         try:
             self._response.close()
         finally:
-            if hasattr(self._raw, "close") and not is_read_elsewhere:  # a given transport may give an iterator
-                self._raw.close()
+            if not is_read_elsewhere:
+                self._end_reading()
             if is_left:
                 self._pool.leave()
+
+    def _end_reading(self) -> None:
+        if hasattr(self._raw, "close"):  # a given transport may give an iterator
+            self._raw.close()
 
 
 def is_spent(response: httpx.Response) -> bool:

@@ -125,7 +125,7 @@ class HTTP:
                 pool.in_flight[request] = answer
                 return answer
             # A pool that is closed opens new connections for those who come too late.
-            answer.close()
+            answer.let_go()
             self._close_late(pool)
             failure = _closed(sent=True)
         raise failure
@@ -149,9 +149,9 @@ class HTTP:
                 )
             else:
                 request = httpx.Request(method, _parsed(url), headers=headers, content=content, extensions=extensions)
-                if isinstance(content, bytes):
-                    request.stream = BytesBody(content)
-            if isinstance(content, SourceBody):  # httpx has put a generator around it
+            if isinstance(content, bytes):
+                request.stream = BytesBody(content)
+            elif content is not None:  # httpx has put a generator around it
                 request.stream = content
             return request
         except httpx.InvalidURL as error:

@@ -147,7 +147,6 @@ class Stream(Generic[ChunkT]):
         """Give the connection back at once; what has not been read is lost."""
         self._is_closed = True
         self._watch.detach()
-        self._events.clear()
         self._answer.http.close()
 
     def _let_go(self) -> None:

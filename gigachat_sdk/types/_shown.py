@@ -6,6 +6,7 @@ from typing import Any
 
 _LONGEST = 120  # characters of a value that is shown in part
 _TOO_LONG = 10**20  # Python refuses to write an int of thousands of digits, and nothing needs one of more than twenty
+_MANY_DIGITS = "a number of more than 20 digits"
 
 
 def is_too_long(number: int) -> bool:
@@ -15,7 +16,7 @@ def is_too_long(number: int) -> bool:
 
 def shown_number(number: Any) -> str:
     """Show a wrong number."""
-    return repr(number) if isinstance(number, float) or not is_too_long(number) else "a number of more than 20 digits"
+    return repr(number) if isinstance(number, float) or not is_too_long(number) else _MANY_DIGITS
 
 
 def shown(value: object) -> str:
@@ -25,8 +26,8 @@ def shown(value: object) -> str:
     # The `repr` of the plain types: a class of the user's on top of them may have any other.
     if isinstance(value, float):
         return float.__repr__(value)
-    if isinstance(value, int) and not is_too_long(value):
-        return int.__repr__(value)
+    if isinstance(value, int):
+        return _MANY_DIGITS if is_too_long(value) else int.__repr__(value)
     if isinstance(value, str) and len(value) <= 40:
         return str.__repr__(value)
     return type(value).__name__

@@ -325,15 +325,22 @@ def test_a_second_reader_is_refused_and_disturbs_nothing(
 
 
 class Body(httpx.SyncByteStream):
-    """A body that ends when it is closed, like one without a length."""
+    """A body that is closed by somebody else while a piece of it, or its end, is on its way."""
 
     def __init__(self) -> None:
         self.at_end: Callable[[], None] | None = None
+        self.is_cut = False
+        self.has_ended = False
 
     def __iter__(self) -> Iterator[bytes]:
-        yield b"a"
-        if self.at_end is not None:
-            self.at_end()
+        try:
+            yield b"a"
+            if self.at_end is not None:
+                self.at_end()
+            if self.is_cut:
+                yield b"b"
+        finally:
+            self.has_ended = True
 
 
 @pytest.mark.parametrize("is_closed", [False, True])
@@ -350,6 +357,20 @@ def test_a_body_that_ends_because_it_was_closed_is_cut(connect: Connect, is_clos
                 answer.next_piece()
         else:
             assert answer.next_piece() is None
+        content.close()
+
+
+def test_who_gets_a_piece_of_what_is_closed_meanwhile_ends_it(connect: Connect) -> None:
+    body = Body()
+    with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=body))) as given:
+        client = connect(access_token="t", http_client=given)
+        content = client.files.content("1")
+        answer = content._answer.http
+        body.at_end, body.is_cut = answer.close, True
+        assert [answer.next_piece() for _ in range(2)] == [b"a", b"b"]
+        assert body.has_ended
+        with pytest.raises(Failure, match="it was closed before its end"):
+            answer.next_piece()
         content.close()
 
 

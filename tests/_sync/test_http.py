@@ -66,6 +66,13 @@ def ask(client: Client, **options: Any) -> Any:
         (httpx.ReadTimeout(""), APITimeoutError, "h:1 did not answer within 3 s", True, Outcome.LOST),
         (httpx.WriteTimeout(""), APITimeoutError, "h:1 did not take the request within 4 s", True, Outcome.LOST),
         (httpx.ReadError("x"), APIConnectionError, "the connection to h:1 was lost: x", True, Outcome.LOST),
+        (
+            httpx.ReadError("pop from an empty deque"),  # what anyio finds in a connection that is closed while read
+            APIConnectionError,
+            "the connection to h:1 was lost: it was closed",
+            True,
+            Outcome.LOST,
+        ),
         (httpx.WriteError("x"), APIConnectionError, "the connection to h:1 was lost: x", True, Outcome.LOST),
         (httpx.RemoteProtocolError("x"), APIConnectionError, "the connection to h:1 was lost", True, Outcome.LOST),
         (ssl.SSLError("x"), APIConnectionError, "the connection to h:1 was lost", True, Outcome.LOST),
