@@ -205,22 +205,46 @@ class Lock:
         self._lock.release()
 
 
-class AsyncLock:
-    """A lock between tasks, one for each event loop.
-
-    Loops do not wait for each other, nor for threads: a thread that waited for a task of its own loop would never
-    wake. So sync and async clients at the same moment may both do the guarded work, once each.
-    """
+class AsyncTurns:
+    """Whose turn it is: of the tasks of each event loop one at a time."""
 
     def __init__(self) -> None:
         self._locks: weakref.WeakKeyDictionary[Any, anyio.Lock] = weakref.WeakKeyDictionary()
 
-    def _lock(self) -> anyio.Lock:
+    def here(self) -> anyio.Lock:
+        """Return the lock of the running event loop."""
         loop = current_loop()
         lock = self._locks.get(loop)
         if lock is None:
+            self.forget_closed_loops()
             lock = self._locks[loop] = anyio.Lock()
         return lock
+
+    def forget_closed_loops(self) -> None:
+        """Let loops be collected that were closed around their tasks: a lock refers to its task, and that to its loop.
+
+        Trio ends tasks first.
+        """
+        for reference in self._locks.keyrefs():
+            loop = reference()
+            if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed():
+                self._locks.pop(loop, None)
+
+
+class AsyncLock:
+    """A lock between tasks, one for each event loop, as one of them sees it.
+
+    Loops do not wait for each other, nor for threads: a thread that waited for a task of its own loop would never
+    wake. So sync and async clients at the same moment may both do the guarded work, once each.
+
+    Args:
+        turns: Shared by all tasks that are to exclude each other.
+    """
+
+    def __init__(self, turns: AsyncTurns) -> None:
+        self._turns = turns
+        self._turn: anyio.Lock | None = None  # that this task has
+        self._loop: LoopRef | None = None
 
     async def acquire(self, *, wait: bool = True) -> bool:
         """Take the lock; without `wait` only if it is free now. Return whether it was taken.
@@ -228,21 +252,30 @@ class AsyncLock:
         Raises:
             DeadlineError: The deadline of the call came first.
         """
-        lock = self._lock()
-        if wait:
-            with anyio.move_on_after(shortened(None)):
-                await lock.acquire()
-                return True
-            raise DeadlineError
-        try:
-            lock.acquire_nowait()
-        except anyio.WouldBlock:
-            return False
+        lock = self._turns.here()
+        if not wait:
+            try:
+                lock.acquire_nowait()
+            except anyio.WouldBlock:
+                return False
+            return self._begin(lock)
+        with anyio.move_on_after(shortened(None)):
+            await lock.acquire()
+            return self._begin(lock)
+        raise DeadlineError
+
+    def _begin(self, lock: anyio.Lock) -> bool:
+        self._turn, self._loop = lock, asyncio_loop()
         return True
 
     def release(self) -> None:
-        """Give the lock back."""
-        self._lock().release()
+        """Give the lock back.
+
+        A task whose loop was closed around it may do so wherever it is collected, on another loop too: it has nothing.
+        """
+        lock, self._turn = self._turn, None
+        if lock is not None and not (self._loop is not None and is_gone(self._loop)):
+            lock.release()
 
 
 class Signal:

@@ -170,7 +170,7 @@ class RefreshLock(FileLock):
     def _try(self, turn: threading.Lock) -> bool:
         is_taken = super()._try(turn)
         if is_taken:
-            self._task_threads[self._place] = threading.get_ident()
+            self._thread = threading.get_ident()  # which must not wait for itself either
         return is_taken
 
     def _let_go(self) -> Any:

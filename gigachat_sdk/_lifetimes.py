@@ -287,23 +287,18 @@ class _Unwatched(Generic[T]):
         self._begin = begin
 
     def __await__(self) -> Generator[Any, Any, T]:
-        steps: Any = None
-
-        def begin() -> Any:
-            nonlocal steps
-            steps = self._begin().__await__()
-            return next(steps)
-
-        take: Callable[[], Any] = begin
         hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, _end_dropped)
+        try:
+            steps: Any = self._begin().__await__()
+            step = next(steps)
+        except StopIteration as stop:
+            first: T = stop.value
+            return first
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
         try:
             while True:
-                try:
-                    if steps is None:
-                        sys.set_asyncgen_hooks(None, _end_dropped)
-                    step = take()
-                finally:
-                    sys.set_asyncgen_hooks(*hooks)
                 try:
                     sent = yield step
                 except GeneratorExit:
@@ -313,6 +308,7 @@ class _Unwatched(Generic[T]):
                     take = partial(steps.throw, error)
                 else:
                     take = partial(steps.send, sent)
+                step = take()
         except StopIteration as stop:
             value: T = stop.value
             return value

@@ -13,7 +13,16 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from ._concurrency import AsyncLock, LoopRef, async_read_in_thread, async_sleep, asyncio_loop, is_gone, sleep
+from ._concurrency import (
+    AsyncLock,
+    AsyncTurns,
+    LoopRef,
+    async_read_in_thread,
+    async_sleep,
+    asyncio_loop,
+    is_gone,
+    sleep,
+)
 from ._deadline import shortened
 
 HeldT = TypeVar("HeldT")
@@ -30,29 +39,29 @@ class SharedLock(ABC, Generic[HeldT]):
     Of the threads of a process one at a time tries to take it, and of the tasks of an event loop one; so a hundred
     callers ask outside as often as one. Whoever waits looks again after a pause, within the deadline of the call.
     A thread that would wait for a task of its own event loop (sync code called by a coroutine) goes on without the
-    lock: that task could never end. A task whose event loop was closed around it loses the lock to the next who tries.
+    lock: that task could never end. A task whose event loop was closed around it loses the lock to the next who tries,
+    and gives nothing back as it ends late: each time the lock is taken is a hold of its own, and has a number.
 
     Args:
         place: Names the lock within this process: what has the same place is the same lock.
     """
 
     _all: ClassVar[weakref.WeakSet[SharedLock[Any]]] = weakref.WeakSet()
-    _task_threads: ClassVar[dict[str, int]] = {}  # by place: the thread whose event loop runs the holder
-    _task_locks: ClassVar[dict[str, SharedLock[Any]]] = {}  # by place: the lock that a task holds
+    _holders: ClassVar[dict[str, SharedLock[Any]]] = {}  # by place: the lock that is held; of several the last one
 
     def __init__(self, place: str) -> None:
         self._place = place
-        self._held: HeldT | None = None
-        self.hold: int = 0  # how often it was taken
-        self.lost: set[int] = set()  # which of these times it was taken away from a task that could not run any more
+        self._held: HeldT | None = None  # what is held now, if anything: of all threads and tasks one at a time
+        self.hold: int = 0  # the number of this hold, or of the last one
         self._begin()
         SharedLock._all.add(self)
 
     def _begin(self) -> None:
         self._threads = threading.Lock()
-        self._tasks = AsyncLock()
-        self._turn: Any = None  # the one of both that the holder has
+        self._tasks = AsyncTurns()
+        self._turn: Any = None  # the holder's
         self._loop: LoopRef | None = None  # the holder's, where he is a task of asyncio
+        self._thread: int | None = None  # that must not wait for the holder: it runs his loop
         self._guard = threading.RLock()  # a task of a closed loop may be collected in a thread that has it
         self._passes = 0  # how many threads go on without the lock
         self._busy_until = 0.0
@@ -60,8 +69,7 @@ class SharedLock(ABC, Generic[HeldT]):
     def leave_to_parent(self) -> None:
         """After a fork the lock is the parent's, and so may be the turns."""
         held, self._held = self._held, None
-        self._task_threads.pop(self._place, None)
-        self._task_locks.pop(self._place, None)
+        self._holders.pop(self._place, None)
         self._begin()
         if held is not None:
             self._forget(held)
@@ -109,7 +117,7 @@ class SharedLock(ABC, Generic[HeldT]):
         Raises:
             DeadlineError: The deadline of the call came first.
         """
-        turn, is_taken, pause = self._tasks, False, _SHORTEST_PAUSE
+        turn, is_taken, pause = AsyncLock(self._tasks), False, _SHORTEST_PAUSE
         if (not wait and self._seems_busy()) or not await turn.acquire(wait=wait):
             return False
         try:
@@ -121,15 +129,18 @@ class SharedLock(ABC, Generic[HeldT]):
                 turn.release()
         return is_taken
 
-    def release(self) -> None:
-        """Give the lock back."""
-        if self._passes:  # while it goes on without the lock, a thread keeps the loop of the holder from running
-            self._passes -= 1
-            return
-        is_abandoned = self.is_abandoned()
-        turn = self._let_go()
-        if turn is not None and not is_abandoned:  # None in the child of a fork, where the lock is the parent's
-            turn.release()
+    def release(self, hold: int | None = None) -> None:
+        """Give the lock back; where `hold` says which time it was taken, only if that is how it is held now."""
+        with self._guard:
+            if hold not in (None, self.hold):
+                return
+            if self._passes:  # while it goes on without the lock, a thread keeps the loop of the holder from running
+                self._passes -= 1
+                return
+            if self._held is None:  # it was lost, or this is the child of a fork, where it is the parent's
+                return
+            turn = self._let_go()
+        turn.release()
 
     def is_abandoned(self) -> bool:
         """Say whether a task holds the lock whose event loop was closed around it: it will never give it back."""
@@ -139,7 +150,11 @@ class SharedLock(ABC, Generic[HeldT]):
         return time.monotonic() < self._busy_until
 
     def _is_held_by_this_loop(self) -> bool:
-        return self._task_threads.get(self._place) == threading.get_ident()
+        thread = threading.get_ident()
+        return any(lock._thread == thread and not lock.is_abandoned() for lock in self._here())
+
+    def _here(self) -> set[SharedLock[Any]]:
+        return {self, self._holders.get(self._place, self)}
 
     def _pass(self) -> bool:
         self._passes += 1
@@ -147,67 +162,67 @@ class SharedLock(ABC, Generic[HeldT]):
 
     def _try(self, turn: threading.Lock) -> bool:
         held = self._take_or_note()
-        if held is None:
-            return False
-        self._begin_hold(held, turn, None)
-        return True
+        return held is not None and self._begin_hold(held, turn, _Ticket())
 
     def _take_or_note(self) -> HeldT | None:
         """Take the lock if it is free; else note that it is not, unless it is so from now on."""
-        held = self._take()
-        if held is None:
+        is_taken_away = self._take_from_closed_loop()
+        held = self._take() if self._held is None else None
+        if held is None and not is_taken_away:
             self._busy_until = time.monotonic() + _BUSY_FOR
-            self._take_from_closed_loop()
         return held
 
-    def _take_from_closed_loop(self) -> None:
-        for lock in {self, self._task_locks.get(self._place, self)}:
+    def _take_from_closed_loop(self) -> bool:
+        """End a hold that nobody will end, though it may be free outside: the keeper of one in Redis looks, too."""
+        is_taken_away = False
+        for lock in self._here():
             with lock._guard:
                 if lock.is_abandoned():
-                    lock.lost.add(lock.hold)
-                    lock._passes, self._busy_until = 0, 0.0
+                    is_taken_away, self._busy_until = True, 0.0
                     lock._let_go()
+                    lock._tasks.forget_closed_loops()
+        return is_taken_away
 
-    def _begin_hold(self, held: HeldT, turn: Any, loop: LoopRef | None) -> None:
-        self._held, self._turn, self._loop = held, turn, loop
-        self.hold += 1
+    def _begin_hold(
+        self, held: HeldT, turn: Any, ticket: _Ticket, loop: LoopRef | None = None, thread: int | None = None
+    ) -> bool:
+        """Begin a hold, if it is wanted and there is none; else give back what was taken outside."""
+        with self._guard:
+            if ticket.is_wanted and self._held is None:
+                self.hold += 1  # first: a task that is collected just here must not end this hold for its own
+                self._held, self._turn, self._loop, self._thread = held, turn, loop, thread
+                self._holders[self._place], self._passes = self, 0
+                ticket.hold = self.hold
+                return True
+        self._give_back(held)
+        return False
 
     async def _try_in_thread(self, turn: AsyncLock) -> bool:
         """Try in a thread, which goes on alone when the task is cancelled, and then gives back what it has got."""
-        ticket, thread, process, loop = _Ticket(), threading.get_ident(), os.getpid(), asyncio_loop()
+        ticket, thread, loop = _Ticket(), threading.get_ident(), asyncio_loop()
 
         def take() -> bool:
             held = self._take_or_note()
-            if held is None:
-                return False
-            with self._guard:
-                if ticket.is_wanted:
-                    # At once: the loop may be waiting for the lock itself, in sync code that a coroutine called.
-                    self._task_threads[self._place] = thread
-                    self._task_locks[self._place] = self
-                    self._begin_hold(held, turn, loop)
-                    ticket.hold = self.hold
-                    return True
-            self._give_back(held)
-            return False
+            # At once: the loop may be waiting for the lock itself, in sync code that a coroutine called.
+            return held is not None and self._begin_hold(held, turn, ticket, loop, thread)
 
         try:
             return await async_read_in_thread(take)
         except BaseException:
             with self._guard:
                 ticket.is_wanted = False
-            if ticket.hold is not None and ticket.hold not in self.lost and process == os.getpid():
-                self._let_go()
+                if self._held is not None and ticket.hold == self.hold:
+                    self._let_go()
             raise
 
     def _let_go(self) -> Any:
-        """Give the lock back and return the turn."""
-        held, turn = self._held, self._turn
-        self._held = self._turn = self._loop = None
-        self._task_threads.pop(self._place, None)
-        self._task_locks.pop(self._place, None)
-        if held is not None:
-            self._give_back(held)
+        """End the hold, give the lock back, and return the turn."""
+        held: Any = self._held
+        turn = self._turn
+        self._held = self._turn = self._loop = self._thread = None
+        if self._holders.get(self._place) is self:
+            del self._holders[self._place]
+        self._give_back(held)
         return turn
 
 
@@ -241,8 +256,7 @@ class TaskSide:
 
     def release(self) -> None:
         """Give the lock back, unless it was lost: somebody else may have it."""
-        if self._hold not in self._lock.lost:
-            self._lock.release()
+        self._lock.release(self._hold)
 
 
 def _within_deadline(seconds: float) -> float:

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from pydantic import SecretStr
 
-from ._concurrency import AsyncLock, Lock
+from ._concurrency import AsyncLock, AsyncTurns, Lock
 from ._token_failures import TokenFailure, concerns_everybody, next_failure
 from .errors import APIError
 from .types.tokens import AccessToken
@@ -147,7 +147,7 @@ class MemoryTokenStore:
     def renew_locks(self) -> None:
         """Forget all locks: in the child of a fork one may be held by a thread that only the parent has (internal)."""
         self._locks: dict[str, Lock] = {}
-        self._async_locks: dict[str, AsyncLock] = {}
+        self._async_turns: dict[str, AsyncTurns] = {}
         self._guard = threading.Lock()
 
     def get(self, name: str) -> AccessToken | None:
@@ -182,8 +182,8 @@ class MemoryTokenStore:
         self.delete(name, token)
 
     def alock(self, name: str) -> AsyncLock:
-        """Return the lock under which tasks renew the token `name`."""
-        return self._async_locks.setdefault(name, AsyncLock())
+        """Return the lock under which tasks renew the token `name`, for one of them."""
+        return AsyncLock(self._async_turns.setdefault(name, AsyncTurns()))
 
     def __repr__(self) -> str:
         return f"MemoryTokenStore({len(self._tokens)} tokens)"

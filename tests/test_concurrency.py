@@ -13,6 +13,8 @@ import pytest
 
 from gigachat_sdk import AsyncClient, Client, ConfigurationError, InvalidRequestError
 from gigachat_sdk._concurrency import (
+    AsyncLock,
+    AsyncTurns,
     Lock,
     async_ask_in_thread,
     async_sleep,
@@ -71,6 +73,25 @@ async def test_a_loop_asks_in_so_many_threads_at_once(monkeypatch: pytest.Monkey
         for _ in range(8):
             tasks.start_soon(task)
     assert (sum(answers), most) == (8, 2)
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_a_task_waits_until_the_deadline() -> None:
+    turns = AsyncTurns()
+    lock = AsyncLock(turns)
+    assert await lock.acquire()
+
+    async def other() -> None:
+        side = AsyncLock(turns)
+        with running(Deadline(0.02)), pytest.raises(DeadlineError):
+            await side.acquire()
+        side.release()  # of what it has not got nothing is given back
+        assert not await side.acquire(wait=False)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(other)
+    lock.release()
+    assert await lock.acquire(wait=False)
 
 
 @pytest.mark.anyio

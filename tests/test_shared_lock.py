@@ -203,7 +203,7 @@ async def test_of_many_tasks_one_asks(lock: OutsideLock, outside: Outside, pause
     async with anyio.create_task_group() as tasks:
         for number in range(16):
             tasks.start_soon(work, number)
-        while lock._tasks._lock().statistics().tasks_waiting < 16:
+        while lock._tasks.here().statistics().tasks_waiting < 16:
             await anyio.lowlevel.checkpoint()
         assert outside.asked == 1
         lock.release()
@@ -368,8 +368,7 @@ def test_nor_for_a_thread_that_waits_for_such_a_task(
     async def main() -> None:
         assert await lock.aacquire()
         thread.start()
-        asked = outside.asked
-        while outside.asked == asked:  # from here on it is that thread's turn
+        while not lock._threads.locked():  # from here on it is that thread's turn
             await anyio.lowlevel.checkpoint()
         assert lock.acquire()
         lock.release()

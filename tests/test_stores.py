@@ -60,12 +60,22 @@ def test_the_repr_shows_no_token() -> None:
     assert repr(store) == "MemoryTokenStore(1 tokens)"
 
 
-def test_each_name_has_one_lock() -> None:
+@pytest.mark.anyio
+async def test_each_name_has_one_lock() -> None:
     store = MemoryTokenStore()
     assert store.lock("a") is store.lock("a")
     assert store.lock("a") is not store.lock("b")
-    assert store.alock("a") is store.alock("a")
-    assert store.alock("a") is not store.alock("b")
+    lock = store.alock("a")
+    assert await lock.acquire()
+    assert await store.alock("b").acquire(wait=False)
+
+    async def other() -> None:
+        assert not await store.alock("a").acquire(wait=False)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(other)
+    lock.release()
+    assert await store.alock("a").acquire(wait=False)
 
 
 def test_a_lock_is_held_by_one_thread() -> None:

@@ -13,11 +13,13 @@ import anyio
 import pytest
 
 import gigachat_sdk._redis_lock as lock_module
+import gigachat_sdk._shared_lock as shared_lock_module
 from gigachat_sdk import (
     AsyncOAuthTokenManager,
     InternalServerError,
     OAuthTokenManager,
 )
+from gigachat_sdk._deadline import Deadline, DeadlineError, running
 from gigachat_sdk._redis_lock import Keeper
 from gigachat_sdk.testing import Emulator, Reply
 
@@ -107,6 +109,33 @@ def test_the_lock_of_a_task_whose_loop_was_closed_comes_back(fleet: Stores, look
         side.release()
         assert not fleet.worker().lock(NAME).acquire(wait=False)
         store.lock(NAME).release()
+    until(lambda: fleet.keys() == [])
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same store", "another store"])
+def test_the_thread_of_a_closed_loop_waits_for_the_next_holder(
+    fleet: Stores, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    """The keeper gave the lock back before anybody of this process wanted it."""
+    monkeypatch.setattr(shared_lock_module, "_SLICE", 0.001)
+    store, loop = fleet.worker(lease=1), asyncio.new_event_loop()
+    side = store.alock(NAME)
+    assert loop.run_until_complete(side.acquire())
+    loop.close()
+    until(lambda: fleet.keys() == [])
+    next_store = store if same else fleet.worker()
+    thread = threading.Thread(target=next_store.lock(NAME).acquire)
+    thread.start()
+    thread.join()
+    holder = fleet.server.client.get(fleet.key("lock"))
+    for late in (lambda: None, side.release):  # the task ends as it is collected
+        late()
+        for other in (store, next_store):
+            with running(Deadline(0.05)), pytest.raises(DeadlineError):
+                other.lock(NAME).acquire()
+    assert len(Keeper.running) == 1
+    assert fleet.server.client.get(fleet.key("lock")) == holder
+    next_store.lock(NAME).release()
     until(lambda: fleet.keys() == [])
 
 
