@@ -14,7 +14,6 @@ from .. import AsyncClient, Client
 from .._constants import LONGEST_TIME
 from .._deadline import Deadline, running
 from .._headers import Hidden
-from .._logging import logger
 from .._watch import LOOK, watching
 from ..errors import (
     APIConnectionError,
@@ -29,12 +28,13 @@ from ..limits import ConcurrencyLimiter
 from ..types.http import RetryInfo, scrub_url
 from ._items import Item, duplicate, key_of, read_item, with_place
 from ._journal import Journal
+from ._left import end_runs_of_closed_loops, tell_left
 from ._options import Options, config_of
 from ._patience import PATIENCE, QUOTA_PATIENCE, Patience, is_of_quota
 from ._progress import BulkProgress, Reporter, Told, reporter_for
 from ._records import Record, line_of
 from ._results import BulkResult, ResponseT, is_of_tokens, stands_beside
-from ._watched import StoppedError, Watched
+from ._watched import Look, StoppedError, Watched
 
 _ASKED_AHEAD = 2  # requests being asked or about to be, for each that may be asked at a time
 _TAKEN_AHEAD = 4  # requests taken and not given back, for each that may be asked at a time
@@ -51,11 +51,6 @@ class Wait:
 
     until: float
     deadline: Deadline | None = None
-
-
-def tell_left(error: BaseException) -> None:
-    """Log why a run has ended, where nobody is there to be told, or is told of something else."""
-    logger.warning("a bulk run that was left has ended with an error: %s", error)
 
 
 def is_of_deadline(error: object, item: Item) -> bool:
@@ -93,6 +88,7 @@ class Books(Generic[ResponseT]):
         self._left = 0  # items that were taken and not finished
         self._is_cut = False
         self._has_failed = False
+        self._has_lost_client = False
         self._on_retry = config.on_retry
         self._seconds = config.retry.deadline
         self._taken = 0
@@ -102,15 +98,16 @@ class Books(Generic[ResponseT]):
         self._journal: Journal | None = None
         self._reporter: Reporter = Told(None)
         self._guard = threading.Lock()
-        self._is_closed = False
+        self.is_closed = False
 
     def open(self) -> None:
         """Open the journal, which may wait for a disk, and the bar; where it was closed meanwhile, close them."""
         options, journal = self.options, None
         if options.journal is not None:
+            end_runs_of_closed_loops()  # one of them may have it
             journal = Journal(options.journal, retry_errors=options.retry_errors)
         with self._guard:
-            if not self._is_closed:
+            if not self.is_closed:
                 self._reporter = reporter_for(options.progress)
                 self._has_answers = journal is not None and journal.has_answers
                 self._journal, journal = journal, None
@@ -119,10 +116,20 @@ class Books(Generic[ResponseT]):
 
     def close(self) -> None:
         """Close the journal and the bar; may wait for a disk. Does nothing twice."""
+        self.end_reports()
+        self.close_journal()
+
+    def end_reports(self) -> None:
+        """Tell nobody any more how far the run is. Does nothing twice."""
         with self._guard:
-            self._is_closed = True
+            self.is_closed = True
             reporter, self._reporter = self._reporter, Told(None)
         reporter.close()
+
+    def close_journal(self) -> None:
+        """Let the journal go; may wait for a disk. Does nothing twice."""
+        with self._guard:
+            self.is_closed = True
         if self._journal is not None:
             try:
                 if self.options.sorts_journal and self.is_exhausted and not (self._is_cut or self._has_failed):
@@ -200,6 +207,9 @@ class Books(Generic[ResponseT]):
         self.is_stopping = True
         if not self._has_failed:
             self._has_failed = True
+            self._has_lost_client = self._client.is_closed and isinstance(
+                error, APIConnectionError | ConfigurationError
+            )
             self.error = error
 
     def take_error(self) -> BaseException | None:
@@ -214,6 +224,12 @@ class Books(Generic[ResponseT]):
         """
         error = self.take_error()
         return error if self._has_failed else None
+
+    def tell_failure(self) -> None:
+        """Log why the run ends, where nobody is going to be told; who has closed the client under it knows."""
+        failure = self.take_failure()
+        if failure is not None and not self._has_lost_client:
+            tell_left(failure)
 
     def forget_frames(self) -> None:
         """Let the error go without its frames, where they may have callers that are to be forgotten."""
@@ -234,30 +250,27 @@ class Books(Generic[ResponseT]):
         return Wait(0.0 if self.deadline_of(item) is None else max(self._tokens.until, self._quota.until))
 
     @contextmanager
-    def asking(self, deadline: Deadline | None = None) -> Generator[None, None, None]:
-        """Let a request of the client inside the block take no slot, and wait for no retry, once the run is ending.
+    def asking(self, item: Item, deadline: Deadline | None = None) -> Generator[Hidden, None, None]:
+        """Give the keywords that an item is asked with, inside the block.
+
+        There a request of the client takes no slot, and waits for no retry, once the run is ending.
 
         Args:
+            item: The item.
             deadline: Of the item; the pauses of the run count.
-        """
-
-        def view(limiter: ConcurrencyLimiter) -> ConcurrencyLimiter:
-            return Watched(limiter, self) if limiter is self._client.limiter else limiter
-
-        with watching(view, self.look), running(deadline):
-            yield
-
-    def look(self) -> None:
-        """Look whether the run goes on.
 
         Raises:
-            StoppedError: It is ending.
+            StoppedError: The run is ending.
         """
-        if self.is_stopping:
-            raise StoppedError
+        look = Look(self)
 
-    def arguments_of(self, item: Item) -> Hidden:
-        """Return the keywords that an item is asked with."""
+        def view(limiter: ConcurrencyLimiter) -> ConcurrencyLimiter:
+            return Watched(limiter, look) if limiter is self._client.limiter else limiter
+
+        with look.only(), watching(view, look), running(deadline):
+            yield self._arguments_of(item, look)
+
+    def _arguments_of(self, item: Item, look: Look) -> Hidden:
         arguments = Hidden(item.request)
         if arguments.get("max_retries") is None:
             arguments["max_retries"] = self.options.max_retries
@@ -266,7 +279,7 @@ class Books(Generic[ResponseT]):
             own: Callable[[RetryInfo], Any] | None = told or self._on_retry
 
             def on_retry(info: RetryInfo) -> Any:
-                self.look()
+                look()
                 return None if own is None else own(info)
 
             arguments["on_retry"] = on_retry
@@ -367,13 +380,18 @@ class Books(Generic[ResponseT]):
         """Whether an item is being asked; once the run is ending, one that waits for a slot is not going to be."""
         return self.pending > (len(self.in_line) if self.is_stopping else 0)
 
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is the child of a fork, and the run its parent's."""
+        return self._process != os.getpid()
+
     def check_process(self) -> None:
         """Refuse the child of a fork, where none of the threads and tasks is.
 
         Raises:
             ConfigurationError: The run is another process's.
         """
-        if self._process != os.getpid():
+        if self.is_inherited:
             raise ConfigurationError("this run is another process's; begin one in this process, with a client of it")
 
     @property

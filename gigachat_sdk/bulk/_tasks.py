@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
-from contextvars import Context, ContextVar, copy_context
+from contextvars import ContextVar, copy_context
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic
 
 import anyio
 import anyio.lowlevel
-import sniffio
 from typing_extensions import Self
 
 from .. import AsyncClient
-from .._concurrency import async_in_thread, async_sleep
+from .._concurrency import async_in_thread, async_sleep, current_loop
 from .._lifetimes import async_when_dropped
-from ._books import Books, Wait, tell_left
+from ._books import Books, Wait
 from ._items import BulkRequest, Item, refusal_of
+from ._left import tell_left, watch_loop_of
+from ._loop import Bell, is_cancellation, runs_here, spawn
 from ._options import Options
 from ._progress import BulkProgress
 from ._results import BulkResult, ResponseT
@@ -28,42 +28,6 @@ from ._watched import StoppedError
 
 # The runs that a task works for. It inherits them from the task that has begun it, which may wait for its end.
 _works_for: ContextVar[frozenset[object]] = ContextVar("gigachat_sdk_bulk", default=frozenset())
-
-
-class Bell:
-    """Something that happens again and again, and that tasks of one loop wait for."""
-
-    def __init__(self) -> None:
-        self._event: anyio.Event | None = None
-
-    def ring(self) -> None:
-        """Wake all who wait."""
-        event, self._event = self._event, None
-        if event is not None:
-            event.set()
-
-    async def wait(self) -> None:
-        """Wait for the next ring."""
-        event = self._event = self._event or anyio.Event()
-        await event.wait()
-
-
-def spawn(work: Callable[[], Awaitable[None]], context: Context, tasks: set[Any]) -> None:
-    """Begin a task that belongs to the event loop and to no task group; it must not raise.
-
-    Args:
-        work: What it does.
-        context: Its context variables.
-        tasks: Where an asyncio task is kept while it runs: its loop holds it weakly.
-    """
-    if sniffio.current_async_library() == "trio":
-        import trio
-
-        trio.lowlevel.spawn_system_task(work, context=context)
-        return
-    task = context.run(asyncio.ensure_future, work())
-    tasks.add(task)
-    task.add_done_callback(tasks.discard)
 
 
 class Gang(Generic[ResponseT]):
@@ -84,6 +48,7 @@ class Gang(Generic[ResponseT]):
         self._running = 0
         self._scopes: set[anyio.CancelScope] = set()
         self._tasks: set[Any] = set()
+        self._loop: Any = None  # that of the tasks
         self._is_lost = False
         self._feeder: int | None = None  # the task that takes requests
         self._feeding: anyio.CancelScope | None = None  # what it does
@@ -91,6 +56,8 @@ class Gang(Generic[ResponseT]):
 
     async def begin(self, requests: Any) -> None:
         """Open the journal, and begin to take requests."""
+        self._loop = current_loop()
+        watch_loop_of(self.books)
         await async_in_thread(self.books.open)
         self._start(partial(self._feed, requests))
 
@@ -108,6 +75,8 @@ class Gang(Generic[ResponseT]):
                         self._scopes.discard(scope)
             except BaseException:  # the loop itself is ending, and nobody may be there to close what is open
                 self._is_lost = self.is_closed = self.books.is_stopping = True
+                if not runs_here(self._loop):  # it was closed around this task, which is collected now
+                    return
                 for other in list(self._scopes):  # Python 3.10 loses a cancellation that comes while one connects
                     other.cancel()
                 raise
@@ -141,7 +110,7 @@ class Gang(Generic[ResponseT]):
         finally:
             self._feeder = None
             close = getattr(source, "aclose", None)
-            if close is not None:
+            if close is not None and runs_here(self._loop):
                 with anyio.CancelScope(shield=True):
                     await _quietly(close, books)
 
@@ -201,8 +170,7 @@ class Gang(Generic[ResponseT]):
         try:
             answer: Any = refusal_of(item)
             if answer is None:
-                arguments = self.books.arguments_of(item)
-                with self.books.asking(deadline):
+                with self.books.asking(item, deadline) as arguments:
                     answer = await self._call(**arguments)
         except anyio.get_cancelled_exc_class():
             raise
@@ -231,10 +199,14 @@ class Gang(Generic[ResponseT]):
     async def aclose(self) -> None:
         """Cancel what is being asked, wait for its end, and close the journal; does nothing twice.
 
-        A task of the run does not wait for itself: another one does what is left.
+        A task of the run does not wait for itself: another one does what is left. Once the loop of the run is over,
+        there is nothing left to wait for.
         """
         self.is_closed = True
         self.books.is_stopping = True
+        if not runs_here(self._loop):
+            self.books.close()
+            return
         for scope in list(self._scopes):
             scope.cancel()
         if self._mark in _works_for.get():
@@ -249,14 +221,12 @@ class Gang(Generic[ResponseT]):
 
     async def close_alone(self) -> None:
         """Close where nobody is there to be told of an error."""
-        failure: BaseException | None
         try:
             await self.aclose()
-            failure = self.books.take_failure()
         except Exception as error:
-            failure = error
-        if failure is not None:
-            tell_left(failure)
+            tell_left(error)
+        else:
+            self.books.tell_failure()
 
     async def _end_alone(self) -> None:
         await _quietly(self._end, self.books)
@@ -278,12 +248,6 @@ async def _asynchronous(requests: Iterable[BulkRequest]) -> AsyncIterator[Any]:
     for request in requests:
         await anyio.lowlevel.checkpoint()
         yield request
-
-
-def is_cancellation(error: BaseException) -> bool:
-    """Say whether an exception is a cancellation, or a group of nothing else, as a loop raises that is ending."""
-    parts: Sequence[BaseException] = getattr(error, "exceptions", ())
-    return isinstance(error, anyio.get_cancelled_exc_class()) or (bool(parts) and all(map(is_cancellation, parts)))
 
 
 async def _quietly(close: Callable[[], Awaitable[None]], books: Books[Any]) -> None:

@@ -14,8 +14,9 @@ from typing_extensions import Self
 from .. import Client
 from .._concurrency import sleep
 from .._lifetimes import when_dropped
-from ._books import Books, Wait, tell_left
+from ._books import Books, Wait
 from ._items import BulkRequest, Item, refusal_of
+from ._left import tell_left
 from ._options import Options
 from ._progress import BulkProgress
 from ._results import BulkResult, ResponseT
@@ -28,7 +29,9 @@ class Crew(Generic[ResponseT]):
 
     def __init__(self, client: Client, options: Options[ResponseT]) -> None:
         self.books = Books(options, client)
-        self.turn = threading.Lock()  # of whoever takes a result
+        self.turn = threading.Lock()  # of whoever takes a result, or counts what is finished
+        self.taker: int | None = None  # the thread whose turn it is
+        self._is_at_rest = False  # what is to be asked was asked
         self._call = options.endpoint.method_of(client)
         self._most = options.concurrency
         self._context = copy_context()
@@ -63,8 +66,7 @@ class Crew(Generic[ResponseT]):
         try:
             answer: Any = refusal_of(item)
             if answer is None:
-                arguments = self.books.arguments_of(item)
-                with self.books.asking(deadline):
+                with self.books.asking(item, deadline) as arguments:
                     answer = self._call(**arguments)
         except BaseException as error:
             answer = error
@@ -138,8 +140,12 @@ class Crew(Generic[ResponseT]):
             return False
         return True
 
-    def close(self) -> None:
-        """Wait for what is being asked, and end; does nothing twice. One of the threads does not wait for itself."""
+    def close(self, *, is_alone: bool = False) -> None:
+        """Wait for what is being asked, and end; does nothing twice. One of the threads does not wait for itself.
+
+        Args:
+            is_alone: Whether it is a thread of nobody's: from there no function of the user's is told of progress.
+        """
         self.books.is_stopping = True
         self._inbox.put(None)
         if threading.current_thread() in self._threads:
@@ -153,21 +159,41 @@ class Crew(Generic[ResponseT]):
         except BaseException:  # Ctrl-C: whoever wants to end is not kept, and the rest is closed when it can be
             threading.Thread(target=self.close_alone, daemon=True).start()
             raise
-        self.books.close()
+        self._is_at_rest = True
+        try:
+            if not is_alone:
+                self.count()
+        finally:
+            self.books.close_journal()
 
-    def settle(self) -> BaseException | None:
-        """Count what was finished while it closed, and return the error that nobody was told of.
+    def count(self) -> bool:
+        """Count what is finished, and tell of it, also of the last; say whether it was this thread's turn.
 
-        Nothing is done where somebody takes results, who does both, nor by one of the threads.
+        Where it is another's, that one does it as its turn ends.
         """
-        if threading.current_thread() in self._threads or not self.turn.acquire(blocking=False):
-            return None
+        if self.books.is_inherited or not self.turn.acquire(blocking=False):
+            return False
+        self.taker = threading.get_ident()
         try:
             while self.receive(wait=False):
                 pass
-            return self.books.take_failure()
         finally:
+            if self._is_at_rest:
+                self.books.end_reports()
+            self.taker = None
             self.turn.release()
+        return True
+
+    def count_rest(self) -> None:
+        """Count what whoever has closed the run in the turn of this thread has left to it."""
+        if self._is_at_rest:
+            self.count()
+
+    def settle(self) -> BaseException | None:
+        """Return the error that nobody was told of; None for one of the threads, and where somebody takes results."""
+        if threading.current_thread() in self._threads or not self.count():
+            return None
+        return self.books.take_failure()
 
     def close_alone(self, is_left: bool = True) -> None:
         """Close where nobody is there to be told of an error.
@@ -175,14 +201,15 @@ class Crew(Generic[ResponseT]):
         Args:
             is_left: Whether nobody is going to be: then errors of requests are logged as well.
         """
-        failure: BaseException | None
         try:
-            self.close()
-            failure = self.settle() if is_left else None
+            if is_left:
+                self.books.end_reports()
+            self.close(is_alone=True)
         except Exception as error:
-            failure = error
-        if failure is not None:
-            tell_left(failure)
+            tell_left(error)
+        else:
+            if is_left and self.count():
+                self.books.tell_failure()
 
 
 class BulkRun(Iterator[BulkResult[ResponseT]]):
@@ -205,7 +232,6 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
         self._results: Iterator[BulkResult[ResponseT]] = iter(())
         self._watch: Any = None
         self._is_closed = False
-        self._taker: int | None = None  # the thread that takes a result
 
     @property
     def progress(self) -> BulkProgress:
@@ -227,14 +253,18 @@ class BulkRun(Iterator[BulkResult[ResponseT]]):
             RuntimeError: It is the run's own source or progress function that asks.
         """
         self._crew.books.check_process()
-        if self._taker == threading.get_ident():
+        if self._crew.taker == threading.get_ident():
             raise RuntimeError("this run is being asked for a result by its own source or progress function")
-        with self._crew.turn:
-            self._taker = threading.get_ident()
-            try:
-                return self._result()
-            finally:
-                self._taker = None
+        crew = self._crew
+        try:
+            with crew.turn:
+                crew.taker = threading.get_ident()
+                try:
+                    return self._result()
+                finally:
+                    crew.taker = None
+        finally:
+            crew.count_rest()
 
     def _result(self) -> BulkResult[ResponseT]:
         if not self._is_closed:

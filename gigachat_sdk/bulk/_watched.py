@@ -10,8 +10,11 @@ from typing import Protocol
 from ..limits import ConcurrencyLimiter, Slot
 
 
-class StoppedError(Exception):
-    """A request that nobody wants any more, since the run is ending, and that was not sent, or not again."""
+class StoppedError(BaseException):
+    """A request that nobody wants any more, since the run is ending, and that was not sent, or not again.
+
+    No error, as a cancellation is none: a middleware that catches errors must neither send again nor wrap it.
+    """
 
 
 class Waiting(Protocol):
@@ -26,17 +29,49 @@ class Waiting(Protocol):
     is_stopping: bool
 
 
+class Look:
+    """Looks, for one call, whether anybody wants it yet (internal).
+
+    Args:
+        books: The run's.
+    """
+
+    def __init__(self, books: Waiting) -> None:
+        self.books = books
+        self.has_stopped = False
+
+    def __call__(self) -> None:
+        """Look whether the run goes on.
+
+        Raises:
+            StoppedError: It is ending.
+        """
+        if self.books.is_stopping:
+            self.has_stopped = True
+            raise StoppedError
+
+    @contextmanager
+    def only(self) -> Generator[None, None, None]:
+        """Let nothing but `StoppedError` out of the call once it was raised, whatever a middleware makes of it."""
+        try:
+            yield
+        except BaseException as error:
+            if self.has_stopped and (isinstance(error, Exception) or hasattr(error, "exceptions")):  # or a group
+                raise StoppedError from None
+            raise
+
+
 class Watched:
     """The limiter of a run, which gives no slot once the run is ending (internal).
 
     Args:
         limiter: The client's.
-        books: The run's.
+        look: The call's.
     """
 
-    def __init__(self, limiter: ConcurrencyLimiter, books: Waiting) -> None:
+    def __init__(self, limiter: ConcurrencyLimiter, look: Look) -> None:
         self._limiter = limiter
-        self._books = books
+        self._look = look
 
     def acquire(self, model: str | None = None) -> Slot:
         """Take a slot."""
@@ -53,22 +88,21 @@ class Watched:
     @contextmanager
     def _in_line(self, place: object) -> Generator[None, None, None]:
         """Say that somebody waits for a slot; whoever ends the run sets its flag first, and then looks who waits."""
-        line = self._books.in_line
+        line = self._look.books.in_line
         line.add(place)
         try:
-            if self._books.is_stopping:
-                raise StoppedError
+            self._look()
             yield
         except Exception:
-            line.discard(place)
-            if self._books.is_stopping:
-                raise StoppedError from None
+            self._look()
             raise
         finally:
             line.discard(place)
 
     def _checked(self, slot: Slot) -> Slot:
-        if self._books.is_stopping:
+        try:
+            self._look()
+        except StoppedError:
             slot.release()
-            raise StoppedError
+            raise
         return slot

@@ -19,7 +19,8 @@ from left_behind import LEAVES_SOCKETS
 
 from gigachat_sdk import APIConnectionError, ConfigurationError, LocalLimiter, bulk
 from gigachat_sdk.bulk._books import Books
-from gigachat_sdk.bulk._tasks import Gang, is_cancellation
+from gigachat_sdk.bulk._loop import is_cancellation
+from gigachat_sdk.bulk._tasks import Gang
 from gigachat_sdk.errors import InvalidRequestTypeError
 from gigachat_sdk.testing import Emulator, Reply
 

@@ -20,7 +20,7 @@ from gigachat_sdk.bulk._books import Books
 from gigachat_sdk.bulk._items import Item
 from gigachat_sdk.bulk._journal import Journal
 from gigachat_sdk.bulk._options import Options, options_of, usual_concurrency
-from gigachat_sdk.bulk._watched import StoppedError, Watched
+from gigachat_sdk.bulk._watched import Look, StoppedError, Watched
 from gigachat_sdk.errors import APIConnectionError, InvalidRequestTypeError
 from gigachat_sdk.testing import Emulator
 
@@ -183,12 +183,13 @@ def test_who_leaves_a_run_is_not_told_what_stood_further_on(books: Books[Any]) -
 def test_a_run_that_ends_retries_nothing_more(books: Books[Any]) -> None:
     item = books.take(asking("Раз"))
     assert isinstance(item, Item)
-    on_retry: Callable[[Any], Any] = books.arguments_of(item)["on_retry"]
-    assert on_retry(None) is None
-    books.fail(LookupError("first"))
-    books.fail(LookupError("second"))
-    with pytest.raises(StoppedError):
-        on_retry(None)
+    with books.asking(item) as arguments:
+        on_retry: Callable[[Any], Any] = arguments["on_retry"]
+        assert on_retry(None) is None
+        books.fail(LookupError("first"))
+        books.fail(LookupError("second"))
+        with pytest.raises(StoppedError):
+            on_retry(None)
     assert not books.is_over
     outcome = books.outcome_of(item, StoppedError())
     assert outcome is None
@@ -236,7 +237,7 @@ def test_who_waits_for_a_slot_does_not_keep_a_run_from_ending(books: Books[Any],
         seen.append((books.is_busy, books.is_over))
 
     with pytest.raises(StoppedError):
-        acquire(Watched(Held(wait), books), kind)
+        acquire(Watched(Held(wait), Look(books)), kind)
     assert seen == [(True, False), (False, True)]
     assert (books.in_line, books.is_busy) == (set(), True)  # until its item was given back
 
@@ -250,8 +251,9 @@ def test_a_request_that_comes_too_late_is_left(books: Books[Any]) -> None:
 
 
 def test_the_limiter_of_another_client_is_left_alone(books: Books[Any]) -> None:
-    other = LocalLimiter(1)
-    with books.asking():
+    item, other = books.take(asking("Раз")), LocalLimiter(1)
+    assert isinstance(item, Item)
+    with books.asking(item):
         assert watched(other) is other
 
 
@@ -259,7 +261,7 @@ def test_the_limiter_of_another_client_is_left_alone(books: Books[Any]) -> None:
 def test_nobody_waits_for_a_slot_of_a_run_that_is_ending(books: Books[Any], kind: str) -> None:
     books.fail(LookupError())
     with pytest.raises(StoppedError):
-        acquire(Watched(Held(pytest.fail), books), kind)
+        acquire(Watched(Held(pytest.fail), Look(books)), kind)
     assert books.in_line == set()
 
 
@@ -273,5 +275,5 @@ def test_having_waited_in_vain_is_an_error_of_a_run_that_goes_on(
         raise LimiterTimeoutError("no slot")
 
     with pytest.raises(StoppedError if is_stopping else LimiterTimeoutError):
-        acquire(Watched(Held(wait), books), kind)
+        acquire(Watched(Held(wait), Look(books)), kind)
     assert books.in_line == set()

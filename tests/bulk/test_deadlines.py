@@ -120,9 +120,10 @@ def test_an_item_with_a_deadline_is_not_begun_during_a_pause(monkeypatch: pytest
 
 def test_what_is_asked_again_gets_what_is_left_of_its_time() -> None:
     books, deadline = books_of(), Deadline(50)
-    with books.asking(deadline):
+    item = taken(books)
+    with books.asking(item, deadline):
         assert current_deadline() is deadline
-    with books.asking():
+    with books.asking(item):
         assert current_deadline() is None
 
 

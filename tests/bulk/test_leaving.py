@@ -158,7 +158,7 @@ def test_a_loop_that_ends_tells_nobody_of_a_journal_that_is_gone(
 def test_a_run_that_nobody_follows_logs_that_its_journal_is_gone(
     emulator: Emulator, journal: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real, is_closed = Books.close, threading.Event()
+    real, is_closed = Books.close_journal, threading.Event()
 
     def close(books: Books[Any]) -> None:
         try:
@@ -166,7 +166,7 @@ def test_a_run_that_nobody_follows_logs_that_its_journal_is_gone(
         finally:
             is_closed.set()
 
-    monkeypatch.setattr(Books, "close", close)
+    monkeypatch.setattr(Books, "close_journal", close)
     with emulator.client() as client:
         for _ in bulk.map(client, numbered(1), journal):
             journal.unlink()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
 from gigachat_sdk import bulk
-from gigachat_sdk.testing import Emulator, Fault, Reply
+from gigachat_sdk.testing import Emulator, Fault, RecordedRequest, Reply
 
 from .conftest import CHAT, asked, asking, lines
 from .test_map import consumed
@@ -22,6 +25,94 @@ OAUTH = "/api/v2/oauth"
 def later(path: str) -> Callable[[Emulator], None]:
     """Have a request come again in a minute."""
     return lambda emulator: emulator.reply(path, Reply.error(503, "down", headers={"Retry-After": "60"}), times=1)
+
+
+class OwnError(Exception):
+    """What a middleware makes of any error."""
+
+
+def repeating(request: Any, send: Any) -> Any:
+    """A middleware that sends again as long as it fails."""
+    answer: Any = None
+    while answer is None or answer.status_code != 200:
+        with suppress(Exception):  # of the connection, as it means
+            answer = send(request)
+    return answer
+
+
+def wrapping(request: Any, send: Any) -> Any:
+    """A middleware that sends twice, and raises an error of its own."""
+    try:
+        send(request)
+        return send(request)
+    except BaseException as error:
+        raise OwnError from error
+
+
+async def arepeating(request: Any, send: Any) -> Any:
+    answer: Any = None
+    while answer is None or answer.status_code != 200:
+        with suppress(Exception):
+            answer = await send(request)
+        await anyio.lowlevel.checkpoint()
+    return answer
+
+
+async def awrapping(request: Any, send: Any) -> Any:
+    try:
+        await send(request)
+        return await send(request)
+    except anyio.get_cancelled_exc_class():
+        raise
+    except BaseException as error:
+        raise OwnError from error
+
+
+def held_back(emulator: Emulator) -> tuple[threading.Event, threading.Event]:
+    """Answer with 503, as long as the run goes on; return that one has come, and that it may be answered."""
+    has_come, may_answer = threading.Event(), threading.Event()
+
+    def handler(request: RecordedRequest) -> Reply:
+        has_come.set()
+        assert may_answer.wait(30)
+        return Reply.error(503, "down")
+
+    emulator.on(CHAT, handler)
+    return has_come, may_answer
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_concurrency": 1}])
+@pytest.mark.parametrize("middleware", [repeating, wrapping])
+def test_a_middleware_that_sends_again_is_ended_with_the_run(
+    emulator: Emulator, journal: Path, middleware: Any, settings: dict[str, Any]
+) -> None:
+    has_come, may_answer = held_back(emulator)
+    with emulator.client(middleware=[middleware], **settings) as client:
+        run = bulk.map(client, [asking("0"), asking("1")], journal, concurrency=1, max_retries=0)
+        with consumed(run):  # which hears of the closed run alone
+            assert has_come.wait(30)
+            run._crew.books.is_stopping = True
+            may_answer.set()
+            run.close()
+    assert (asked(emulator), lines(journal)) == (["0"], [])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("settings", [{}, {"max_concurrency": 1}])
+@pytest.mark.parametrize("middleware", [arepeating, awrapping])
+async def test_an_async_middleware_that_sends_again_is_ended_with_the_run(
+    emulator: Emulator, journal: Path, middleware: Any, settings: dict[str, Any]
+) -> None:
+    has_come, may_answer = held_back(emulator)
+    async with emulator.async_client(middleware=[middleware], **settings) as client:
+        requests = [asking("0"), asking("1")]
+        with anyio.fail_after(30):
+            async with bulk.amap(client, requests, journal, concurrency=1, max_retries=0) as run:
+                await run._begin()
+                await anyio.to_thread.run_sync(has_come.wait)
+                run._gang.books.is_stopping = True
+                may_answer.set()
+    assert (asked(emulator), lines(journal)) == (["0"], [])
 
 
 def slow_token(emulator: Emulator) -> None:
