@@ -14,12 +14,13 @@ from gigachat_sdk import _redis_keeper
 PATIENCE = 30.0  # seconds that a thread has to end after its test; one that ends takes far less
 # An older anyio leaves the socket of a connection open whose task was cancelled while it connected.
 LEAVES_SOCKETS = tuple(int(part) for part in version("anyio").split(".")[:2]) < (4, 13)
-OF_A_POOL = "Trio thread"  # threads that wait for the next work of whoever needs one, and then end by themselves
+# Threads of others: trio's wait for the next work of whoever needs one, and then end by themselves; Ray's has no end.
+OF_OTHERS = ("Trio thread", "data-usage-metrics-poller")
 
 
 def threads() -> set[threading.Thread]:
-    """Return the threads that run now, but for idle ones of a pool."""
-    return {thread for thread in threading.enumerate() if not thread.name.startswith(OF_A_POOL)}
+    """Return the threads that run now, but for those of others."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith(OF_OTHERS)}
 
 
 def end_limiters() -> None:

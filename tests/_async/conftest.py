@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 import gigachat_sdk._async.auth as auth_module
 import gigachat_sdk._async.transport as transport_module
 from gigachat_sdk import AsyncClient, MemoryTokenStore
-from gigachat_sdk.testing import Emulator
+from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
+
+from .servers import port_that_refuses
 
 Connect = Callable[..., AsyncClient]
 
@@ -69,6 +72,25 @@ async def connect() -> AsyncIterator[Connect]:
 def client(emulator: Emulator, connect: Connect) -> AsyncClient:
     """A client of the test's emulator with the usual settings."""
     return connect(emulator)
+
+
+class Late:
+    """Answers the requests for a path a minute late, and tells when one has come."""
+
+    def __init__(self, emulator: Emulator, path: str) -> None:
+        self.has_come = threading.Event()
+        emulator.on(path, self)
+
+    def __call__(self, request: RecordedRequest) -> Reply:
+        self.has_come.set()
+        return Reply(json={"access_token": "late"}, delay=60)
+
+
+@pytest.fixture
+def refusing_port() -> Iterator[int]:
+    """A port that refuses connections, and is nobody's, for the whole test."""
+    with port_that_refuses() as port:
+        yield port
 
 
 @pytest.fixture

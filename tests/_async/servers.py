@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 
 from typing_extensions import Self
@@ -65,13 +65,19 @@ class ThreadedServer:
                 plain, _ = self._listener.accept()
             except OSError:
                 return
+            self._keep(plain)
             if self._is_stopping:
                 plain.close()
                 return
-            self._sockets.append(plain)
             self.connections += 1
             self._count(1)
             self.start_thread(self._run, plain)
+
+    def _keep(self, sock: socket.socket) -> None:
+        """Note what `__exit__` has to end, or end it here: either that sees it, or this sees that it has begun."""
+        self._sockets.append(sock)
+        if self._is_stopping:
+            end(sock)
 
     def _run(self, plain: socket.socket) -> None:
         try:
@@ -83,10 +89,10 @@ class ThreadedServer:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with contextlib.suppress(OSError), plain:
             twin = plain.dup()
-            self._sockets.append(twin)
+            self._keep(twin)
             with twin:
                 sock = plain if self._context is None else self._context.wrap_socket(plain, server_side=True)
-                self._sockets.append(sock)
+                self._keep(sock)
                 with sock:
                     self.serve(Connection(sock, twin))
 
@@ -101,8 +107,7 @@ class ThreadedServer:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
             pass  # wakes the thread that accepts
         for sock in self._sockets:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            end(sock)
         for thread in self._threads:
             thread.join()
         self._listener.close()
@@ -139,7 +144,7 @@ class ConnectProxy(ThreadedServer):
             return
         host, _, port = target.decode().rpartition(":")
         with socket.create_connection((host, int(port))) as upstream:
-            self._sockets.append(upstream)
+            self._keep(upstream)
             connection.socket.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             self.start_thread(pump, upstream, connection.socket)
             pump(connection.socket, upstream)
@@ -147,6 +152,11 @@ class ConnectProxy(ThreadedServer):
     @property
     def targets(self) -> list[str]:
         return [request.split(b" ")[1].decode() for request in self.requests]
+
+
+def end(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:
@@ -172,16 +182,20 @@ def read_request(sock: socket.socket) -> bytes:
         if name.lower() == b"content-length":
             length = int(value)
     while len(body) < length:
-        body += sock.recv(65536)
+        piece = sock.recv(65536)
+        if not piece:
+            return b""
+        body += piece
     return head + b"\r\n\r\n" + body
 
 
-def refusing_port() -> int:
-    """Return a port of this machine where nobody listens."""
+@contextlib.contextmanager
+def port_that_refuses() -> Iterator[int]:
+    """Keep a port of this machine where nobody listens, nor can anybody else get it meanwhile."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
-        return port
+        yield port
 
 
 def plain_answer(body: bytes, status: str = "200 OK", kind: str = "application/json", head: str = "") -> bytes:

@@ -25,7 +25,6 @@ from gigachat_sdk import (
 from gigachat_sdk.testing import Emulator, Reply
 
 from .conftest import Clock, Connect
-from .servers import refusing_port
 
 pytestmark = pytest.mark.anyio
 
@@ -307,8 +306,10 @@ async def test_an_answer_that_holds_no_token(client: AsyncClient, emulator: Emul
     assert (caught.value.body, caught.value.__context__) == (None, None)
 
 
-async def test_an_endpoint_that_cannot_be_reached(connect: Connect, emulator: Emulator, delays: list[float]) -> None:
-    client = connect(emulator, auth_url=f"http://127.0.0.1:{refusing_port()}/oauth")
+async def test_an_endpoint_that_cannot_be_reached(
+    connect: Connect, emulator: Emulator, delays: list[float], refusing_port: int
+) -> None:
+    client = connect(emulator, auth_url=f"http://127.0.0.1:{refusing_port}/oauth")
     with pytest.raises(APIConnectionError, match="could not connect"):
         await ask(client)
     assert len(delays) == 2

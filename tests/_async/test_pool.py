@@ -135,7 +135,7 @@ async def test_a_handshake_that_takes_too_long_leaves_no_connection(connect: Con
         client = connect(access_token="t", base_url=f"https://127.0.0.1:{server.port}/v1", max_retries=0)
         with pytest.raises(APITimeoutError, match="could not connect"):
             await client.models.list(timeout=httpx.Timeout(30, connect=1))
-        assert has_read.is_set()
+        assert has_read.wait(30)
         assert client._session.transport.http.connections == 0
         assert server.wait_until_all_are_closed()
         with pytest.raises(APITimeoutError, match=r"the deadline of 0\.2 s has passed"):

@@ -28,8 +28,8 @@ from gigachat_sdk import (
 )
 from gigachat_sdk.testing import Emulator, Reply
 
-from .conftest import Connect
-from .servers import Connection, RawServer, plain_answer, refusing_port
+from .conftest import Connect, Late
+from .servers import Connection, RawServer, plain_answer
 
 pytestmark = pytest.mark.anyio
 
@@ -177,14 +177,13 @@ async def test_an_authorization_of_the_callers_own_wins_and_is_not_renewed(
     assert "authorization" not in emulator.requests[2].headers
 
 
-async def test_nobody_listens(connect: Connect, delays: list[float]) -> None:
-    port = refusing_port()
-    client = connect(access_token="t", base_url=f"http://127.0.0.1:{port}/v1")
+async def test_nobody_listens(connect: Connect, delays: list[float], refusing_port: int) -> None:
+    client = connect(access_token="t", base_url=f"http://127.0.0.1:{refusing_port}/v1")
     with pytest.raises(APIConnectionError, match=r"could not connect to 127\.0\.0\.1") as caught:
         await ask(client)
     error = caught.value
     assert (type(error), error.sent, error.response, error.status_code) == (APIConnectionError, False, None, None)
-    assert error.request.url == f"http://127.0.0.1:{port}/v1/chat/completions"
+    assert error.request.url == f"http://127.0.0.1:{refusing_port}/v1/chat/completions"
     assert (error.__context__, error.__cause__) == (None, None)
     assert len(delays) == 2
 
@@ -200,9 +199,11 @@ async def test_a_silent_service_times_out(client: AsyncClient, emulator: Emulato
 async def test_a_lost_answer_is_not_asked_again_where_the_user_says_so(
     client: AsyncClient, emulator: Emulator, delays: list[float]
 ) -> None:
-    emulator.reply(CHAT, Reply(delay=30))
+    late = Late(emulator, CHAT)
+    await client.models.list()
     with pytest.raises(APITimeoutError):
         await ask(client, timeout=httpx.Timeout(5, read=0.05), retry_lost=False)
+    assert late.has_come.wait(30)
     assert (len(emulator.requests_to(CHAT)), delays) == (1, [])
 
 

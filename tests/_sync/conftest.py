@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 import gigachat_sdk._sync.auth as auth_module
 import gigachat_sdk._sync.transport as transport_module
 from gigachat_sdk import Client, MemoryTokenStore
-from gigachat_sdk.testing import Emulator
+from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
+
+from .servers import port_that_refuses
 
 Connect = Callable[..., Client]
 
@@ -70,6 +73,25 @@ def connect() -> Iterator[Connect]:
 def client(emulator: Emulator, connect: Connect) -> Client:
     """A client of the test's emulator with the usual settings."""
     return connect(emulator)
+
+
+class Late:
+    """Answers the requests for a path a minute late, and tells when one has come."""
+
+    def __init__(self, emulator: Emulator, path: str) -> None:
+        self.has_come = threading.Event()
+        emulator.on(path, self)
+
+    def __call__(self, request: RecordedRequest) -> Reply:
+        self.has_come.set()
+        return Reply(json={"access_token": "late"}, delay=60)
+
+
+@pytest.fixture
+def refusing_port() -> Iterator[int]:
+    """A port that refuses connections, and is nobody's, for the whole test."""
+    with port_that_refuses() as port:
+        yield port
 
 
 @pytest.fixture

@@ -28,40 +28,57 @@ from gigachat_sdk._deadline import current_deadline
 from gigachat_sdk.testing import Emulator, Reply
 from gigachat_sdk.types import AttemptRequest, AttemptResponse, RetryInfo
 
-from .conftest import Connect
+from .conftest import Connect, Late
 from .servers import STREAM_HEAD, Connection, RawServer, http_chunk
 
 CHAT = "/v1/chat/completions"
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 EVENT = http_chunk(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n')
-SHORT = 1.0  # far longer than a busy machine takes to send a request
+SHORT = 2.0  # far longer than a busy machine takes to send a request
 Send = Callable[[AttemptRequest], AttemptResponse]
-PASSED = r"the deadline of 1 s has passed"
+PASSED = r"the deadline of 2 s has passed"
+LONG_PASSED = r"the deadline of 60 s has passed"
 
 
 class Dripping:
-    """Sends a beginning, and then one piece again and again, without an end."""
+    """Sends a beginning, and then one piece again and again, without an end.
+
+    The time of deadlines stands still. It passes when ten more pieces were sent after the test has said that it may.
+    """
 
     def __init__(self, beginning: bytes, piece: bytes) -> None:
         self.is_over = threading.Event()
+        self.may_time_pass = threading.Event()
+        self.now = 0.0
         self._beginning = beginning
         self._piece = piece
 
+    def monotonic(self) -> float:
+        return self.now
+
     def __call__(self, connection: Connection, request: bytes) -> Iterator[bytes]:
         yield self._beginning
+        sent = 0
         while not self.is_over.wait(0.01):
             yield self._piece
+            sent += self.may_time_pass.is_set()
+            if sent == 10:
+                self.now += 1000.0
         connection.is_over = True
 
 
+Drip = Callable[[bytes, bytes], tuple[RawServer, Dripping]]
+
+
 @pytest.fixture
-def drip() -> Iterator[Callable[[bytes, bytes], RawServer]]:
+def drip(monkeypatch: pytest.MonkeyPatch) -> Iterator[Drip]:
     servers: list[tuple[RawServer, Dripping]] = []
 
-    def start(beginning: bytes, piece: bytes) -> RawServer:
+    def start(beginning: bytes, piece: bytes) -> tuple[RawServer, Dripping]:
         answer = Dripping(beginning, piece)
+        monkeypatch.setattr("gigachat_sdk._deadline.time", answer)
         servers.append((RawServer(answer).__enter__(), answer))
-        return servers[-1][0]
+        return servers[-1]
 
     yield start
     for server, answer in servers:
@@ -73,17 +90,19 @@ def ask(client: Client, **options: Any) -> Any:
     return client.chat.completions.create(messages=MESSAGES, **options)
 
 
-def read(client: Client, **options: Any) -> str:
-    stream = client.chat.completions.create(messages=MESSAGES, stream=True, **options)
+def rest(stream: Any) -> str:
     return "".join([chunk.choices[0].delta.content or "" for chunk in stream])
 
 
 def test_a_silent_service_is_left_in_time(connect: Connect, emulator: Emulator) -> None:
-    emulator.reply(CHAT, Reply(delay=60))
+    late = Late(emulator, CHAT)
+    client = connect(emulator, deadline=SHORT)
+    client.models.list(deadline=60)
     with pytest.raises(APITimeoutError, match=f"^{PASSED}$") as caught:
-        ask(connect(emulator, deadline=SHORT))
+        ask(client)
     assert caught.value.sent
     assert caught.value.__context__ is None
+    assert late.has_come.wait(30)
     assert len(emulator.requests_to(CHAT)) == 1
 
 
@@ -95,13 +114,12 @@ def test_a_silent_service_is_left_in_time(connect: Connect, emulator: Emulator) 
     ],
     ids=["in the head", "in the body"],
 )
-def test_an_answer_that_drips_is_left_in_time(
-    connect: Connect, drip: Callable[[bytes, bytes], RawServer], beginning: bytes, piece: bytes
-) -> None:
-    server = drip(beginning, piece)
+def test_an_answer_that_drips_is_left_in_time(connect: Connect, drip: Drip, beginning: bytes, piece: bytes) -> None:
+    server, dripping = drip(beginning, piece)
+    dripping.may_time_pass.set()
     client = connect(access_token="t", base_url=server.url)
-    with pytest.raises(APITimeoutError, match=PASSED):
-        ask(client, deadline=SHORT)
+    with pytest.raises(APITimeoutError, match=LONG_PASSED):
+        ask(client, deadline=60)
     assert len(server.requests) == 1
     client.close()
 
@@ -109,34 +127,39 @@ def test_an_answer_that_drips_is_left_in_time(
 @pytest.mark.parametrize(
     ("piece", "text"), [(http_chunk(b": still here\n\n"), ""), (EVENT, "a")], ids=["heartbeats", "events"]
 )
-def test_a_stream_without_an_end_is_left_in_time(
-    connect: Connect, drip: Callable[[bytes, bytes], RawServer], piece: bytes, text: str
-) -> None:
-    client = connect(access_token="t", base_url=drip(STREAM_HEAD + EVENT, piece).url, deadline=SHORT)
-    with pytest.raises(StreamInterruptedError, match=PASSED) as caught:
-        read(client)
+def test_a_stream_without_an_end_is_left_in_time(connect: Connect, drip: Drip, piece: bytes, text: str) -> None:
+    server, dripping = drip(STREAM_HEAD + EVENT, piece)
+    client = connect(access_token="t", base_url=server.url, deadline=60)
+    stream = ask(client, stream=True)
+    for letter in "a" + text:
+        assert (stream.__next__()).choices[0].delta.content == letter
+    dripping.may_time_pass.set()
+    with pytest.raises(StreamInterruptedError, match=LONG_PASSED) as caught:
+        rest(stream)
     assert caught.value.text.startswith("a" + text)
     client.close()
 
 
 def test_a_deadline_holds_over_http2_too(connect: Connect, https_emulator: Emulator) -> None:
-    https_emulator.reply(CHAT, Reply(delay=60))
+    Late(https_emulator, CHAT)
     client = connect(https_emulator, http2=True)
     with pytest.raises(APITimeoutError, match=PASSED):
         ask(client, deadline=SHORT)
+    https_emulator.on(CHAT, None)
     assert (ask(client)).response.http_version == "HTTP/2"
 
 
-def test_a_given_client_is_left_in_time_between_reads(
-    connect: Connect, emulator: Emulator, drip: Callable[[bytes, bytes], RawServer]
-) -> None:
+def test_a_given_client_is_left_in_time_between_reads(connect: Connect, emulator: Emulator, drip: Drip) -> None:
     with httpx.Client(trust_env=False) as http_client:
         emulator.reply(CHAT, Reply(delay=60))
         with pytest.raises(APITimeoutError, match=PASSED):
             ask(connect(emulator, http_client=http_client), deadline=SHORT)
-        server = drip(STREAM_HEAD, EVENT)
-        with pytest.raises(StreamInterruptedError, match=PASSED):
-            read(connect(access_token="t", base_url=server.url, http_client=http_client), deadline=SHORT)
+        server, dripping = drip(STREAM_HEAD, EVENT)
+        client = connect(access_token="t", base_url=server.url, http_client=http_client)
+        stream = ask(client, stream=True, deadline=60)
+        dripping.may_time_pass.set()
+        with pytest.raises(StreamInterruptedError, match=LONG_PASSED):
+            rest(stream)
 
 
 def test_a_retry_that_would_begin_too_late_is_none(
@@ -165,13 +188,12 @@ def test_a_call_of_a_client_with_a_deadline_may_take_longer_if_it_says_so(
     assert (ask(connect(emulator, deadline=0.3), deadline=None)).choices
 
 
-def test_waiting_for_a_token_counts(connect: Connect) -> None:
-    with Emulator(oauth_delay=60) as emulator:
-        client = connect(emulator, deadline=SHORT)
-        with pytest.raises(APITimeoutError, match=PASSED):
-            ask(client)
-        assert emulator.oauth_requests == 1
-        client.close()
+def test_waiting_for_a_token_counts(connect: Connect, emulator: Emulator) -> None:
+    late = Late(emulator, "/api/v2/oauth")
+    with pytest.raises(APITimeoutError, match=PASSED):
+        ask(connect(emulator, deadline=SHORT))
+    assert late.has_come.wait(30)
+    assert emulator.oauth_requests == 1
 
 
 def test_time_that_is_up_before_anything_was_sent_is_said_so(
@@ -190,7 +212,7 @@ def test_time_that_is_up_before_anything_was_sent_is_said_so(
 def test_a_call_within_its_deadline_is_like_any_other(connect: Connect, emulator: Emulator) -> None:
     client = connect(emulator, deadline=30)
     assert (ask(client)).choices
-    assert read(client) == "Вы написали: hello"
+    assert rest(ask(client, stream=True)) == "Вы написали: hello"
     assert (client.models.list(deadline=20)).data
 
 
@@ -245,7 +267,7 @@ def test_code_of_the_users_does_not_inherit_it(connect: Connect, emulator: Emula
 def test_a_token_manager_of_the_users_own_is_not_waited_for(connect: Connect, emulator: Emulator) -> None:
     class Slow:
         def get_token(self) -> AccessToken:
-            sleep(0.6)
+            sleep(60 if is_async else 0.6)
             return AccessToken(emulator.issue_token())
 
         def invalidate(self, token: AccessToken) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -17,7 +18,14 @@ CHAT = "/v1/chat/completions"
 MESSAGES: Any = [{"role": "user", "content": "one two three"}]
 EVENT = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
 STALLED = Reply(chunks=[EVENT, EVENT], chunk_delay=60, headers={"Content-Type": "text/event-stream"})
-IMPATIENT = httpx.Timeout(5, read=0.1)
+IMPATIENT = httpx.Timeout(30, read=2.0)  # the head is to come within it
+
+
+@pytest.fixture
+def https_emulator() -> Iterator[Emulator]:
+    """One for each test: what a request that never arrived has left of its replies must not meet the next test."""
+    with Emulator(https=True) as running:
+        yield running
 
 
 @pytest.fixture
@@ -36,7 +44,7 @@ def rest(stream: Any) -> str:
 def test_a_stream_that_times_out_does_not_take_its_siblings_along(client: Client, https_emulator: Emulator) -> None:
     sibling = open_stream(client)
     https_emulator.reply(CHAT, STALLED)
-    slow = open_stream(client, timeout=IMPATIENT)
+    slow = open_stream(client, timeout=IMPATIENT, max_retries=0)
     with pytest.raises(StreamInterruptedError):
         rest(slow)
     assert sibling.response.http_version == "HTTP/2"
@@ -47,7 +55,7 @@ def test_a_call_that_times_out_does_not_take_its_siblings_along(client: Client, 
     sibling = open_stream(client)
     https_emulator.reply(CHAT, Reply(delay=60))
     with pytest.raises(APITimeoutError):
-        client.chat.completions.create(messages=MESSAGES, timeout=IMPATIENT, max_retries=0)
+        client.chat.completions.create(messages=MESSAGES, timeout=httpx.Timeout(30, read=0.1), max_retries=0)
     assert rest(sibling) == "Вы написали: one two three"
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -93,12 +94,19 @@ def test_an_attempt_that_was_refused_is_none_that_was_carried_out(
 
 
 def test_a_deadline_in_the_line_does_not_deny_what_was_sent_before(
-    connect: Connect, emulator: Emulator, delays: list[float]
+    connect: Connect, emulator: Emulator, delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limiter = LocalLimiter(1)
+    taking, moments = Taking(limiter), [0.0]
+    monkeypatch.setattr("gigachat_sdk._deadline.time", SimpleNamespace(monotonic=lambda: moments[-1]))
+
+    def take_slot_and_time(info: RetryInfo) -> None:
+        taking(info)
+        moments.append(59.9)
+
     emulator.inject(LOST)
     with pytest.raises(APITimeoutError, match=f"for a slot of the limiter{EARLIER}$") as caught:
-        ask(connect(emulator, limiter=limiter, on_retry=Taking(limiter)), deadline=2)
+        ask(connect(emulator, limiter=limiter, on_retry=take_slot_and_time), deadline=60)
     assert caught.value.sent
 
 

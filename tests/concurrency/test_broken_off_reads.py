@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import linecache
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -98,6 +100,7 @@ def test_a_read_that_a_signal_interrupts_ends_the_whole(kind: str) -> None:
 
     def interrupt() -> None:
         assert is_reading.wait(10)
+        until_it_receives(reader)
         signal.pthread_kill(reader, signal.SIGUSR1)
 
     slow = Slow(kind, interrupt)
@@ -115,6 +118,16 @@ def test_a_read_that_a_signal_interrupts_ends_the_whole(kind: str) -> None:
                     next(pieces)
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def until_it_receives(thread: int) -> None:
+    """Return when a thread waits for bytes: before that the read has not begun, and has nothing to break off."""
+    for _ in range(3000):
+        frame = sys._current_frames()[thread]
+        if ".recv(" in linecache.getline(frame.f_code.co_filename, frame.f_lineno):
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("the thread does not read")
 
 
 def read_on(pieces: Any, is_reading: threading.Event) -> None:

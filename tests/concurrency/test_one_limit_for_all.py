@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from gigachat_sdk import AsyncClient, Client, LocalLimiter
-from gigachat_sdk.testing import Emulator, Fault
+from gigachat_sdk.testing import Emulator, Fault, Reply
 
 from .conftest import ANSWER, CHAT, MESSAGES, at_once
 
@@ -101,12 +101,14 @@ async def test_a_middleware_that_gives_up_and_sends_again_counts_each_time() -> 
     limiter = LocalLimiter(1)
 
     async def hasty(request: Any, send: Any) -> Any:
+        request.headers["X-Patience"] = "none"
         with anyio.move_on_after(0.02):
             return await send(request)
+        del request.headers["X-Patience"]
         return await send(request)
 
     with Emulator() as emulator:
-        emulator.inject(Fault("latency", path=CHAT, seconds=0.2))
+        emulator.on(CHAT, lambda request: Reply(delay=60) if "x-patience" in request.headers else None)
         async with emulator.async_client(limiter=limiter, middleware=[hasty]) as client:
 
             async def work() -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 import trio
 
@@ -120,14 +124,35 @@ class Refuser:
         return None
 
 
+class Together:
+    """Lets the first eight attempts go when all of them have come, each with the token that is going to be refused."""
+
+    def __init__(self) -> None:
+        self._come = itertools.count(1)
+        self._all_are_here = threading.Event()
+
+    def in_thread(self, request: Any, send: Callable[[Any], Any]) -> Any:
+        if next(self._come) == 8:
+            self._all_are_here.set()
+        assert self._all_are_here.wait(30)
+        return send(request)
+
+    async def in_task(self, request: Any, send: Callable[[Any], Any]) -> Any:
+        if next(self._come) == 8:
+            self._all_are_here.set()
+        assert await anyio.to_thread.run_sync(self._all_are_here.wait, 30)
+        return await send(request)
+
+
 MESSAGES: Any = [{"role": "user", "content": "x"}]
 
 
 def test_a_token_that_eight_threads_find_refused_is_renewed_once(emulator: Emulator) -> None:
-    with emulator.client() as client:
-        client.chat.completions.create(messages=MESSAGES)
-        refuser = Refuser(emulator)
-        emulator.on(CHAT, refuser)
+    with emulator.client() as other:
+        other.chat.completions.create(messages=MESSAGES)
+    refuser = Refuser(emulator)
+    emulator.on(CHAT, refuser)
+    with emulator.client(middleware=[Together().in_thread]) as client:
         assert all_fine(at_once(8, lambda number: client.chat.completions.create(messages=MESSAGES)))
     assert refuser.answers == {401: 8, 200: 8}
     assert emulator.oauth_requests == 2
@@ -139,7 +164,7 @@ def test_a_token_that_eight_tasks_find_refused_is_renewed_once(emulator: Emulato
         other.chat.completions.create(messages=MESSAGES)
     refuser = Refuser(emulator)
     emulator.on(CHAT, refuser)
-    client = emulator.async_client()
+    client = emulator.async_client(middleware=[Together().in_task])
     assert all_fine(run(8, lambda number: client.chat.completions.create(messages=MESSAGES), client.aclose))
     assert refuser.answers == {401: 8, 200: 8}
     assert emulator.oauth_requests == 2

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import trio
 import trustme
-from _async.servers import STREAM_HEAD, Connection, RawServer, http_chunk, plain_answer, refusing_port
+from _async.servers import STREAM_HEAD, Connection, RawServer, http_chunk, plain_answer, port_that_refuses
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -205,10 +205,10 @@ def test_a_token_endpoint_that_fails(flavour: str, identity: str, failure: str) 
 def test_nobody_listens(flavour: str, identity: str) -> None:
     with RawServer(Service(None)) as server:
         options = client_options(server, IDENTITIES[identity])
-    port = refusing_port()
-    options = {name: value.replace(str(server.port), str(port)) if isinstance(value, str) else value
-               for name, value in options.items()}  # fmt: skip
-    assert_no_leak(error_of_call(flavour, options, {}), APIError)
+    with port_that_refuses() as port:
+        options = {name: value.replace(str(server.port), str(port)) if isinstance(value, str) else value
+                   for name, value in options.items()}  # fmt: skip
+        assert_no_leak(error_of_call(flavour, options, {}), APIError)
 
 
 @flavours

@@ -1,4 +1,6 @@
+import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
 
@@ -36,6 +38,20 @@ def way() -> Way:
 def emulator(clock: Clock, way: Way) -> Iterator[Emulator]:
     with Emulator(clock=clock, https=way != "http") as running:
         yield running
+
+
+@pytest.fixture
+def kept_port() -> Iterator[int]:
+    """A port that no other process is given while it is free, or nobody's again; who names it can listen there."""
+    with socket.socket() as sock:
+        if sys.platform == "linux":  # elsewhere nobody could listen there then
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", 0))
+            yield sock.getsockname()[1]
+            return
+        sock.bind(("127.0.0.1", 0))
+        number: int = sock.getsockname()[1]
+    yield number
 
 
 def open_client(emulator: Emulator, *, http2: bool = False, **kwargs: Any) -> httpx.Client:

@@ -46,7 +46,7 @@ def test_it_refuses_from_the_start_until_faults_are_cleared(https: bool) -> None
 
 
 def test_it_opens_by_itself() -> None:
-    with Emulator(faults=[Fault("refuse", seconds=0.05, times=2)]) as emulator:
+    with Emulator(faults=[Fault("refuse", seconds=2.0, times=2)]) as emulator:
         assert knock(emulator) == "ECONNREFUSED"
         wait_until(lambda: knock(emulator) is None)
         assert len(emulator.faults_done) == 2, "one after the other"
@@ -93,8 +93,8 @@ def test_a_request_on_its_way_goes_on() -> None:
             assert (knock(emulator), emulator.in_flight) == ("ECONNREFUSED", 1)
 
 
-def test_it_can_be_stopped_while_it_refuses() -> None:
-    emulator = Emulator(faults=[Fault("refuse")])
+def test_it_can_be_stopped_while_it_refuses(kept_port: int) -> None:
+    emulator = Emulator(port=kept_port, faults=[Fault("refuse")])
     with emulator:
         assert knock(emulator) == "ECONNREFUSED"
     with socket.create_server(address(emulator)):

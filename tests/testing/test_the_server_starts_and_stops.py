@@ -43,8 +43,8 @@ def refused(emulator: Emulator) -> bool:
         return sock.connect_ex(address(emulator)) != 0
 
 
-def test_it_listens_while_it_is_entered() -> None:
-    with Emulator() as emulator:
+def test_it_listens_while_it_is_entered(kept_port: int) -> None:
+    with Emulator(port=kept_port) as emulator:
         with socket.create_connection(address(emulator)):
             pass
         assert emulator.base_url == f"http://127.0.0.1:{address(emulator)[1]}/v1"
@@ -69,8 +69,8 @@ def test_it_starts_once() -> None:
         emulator.start()
 
 
-def test_it_comes_back_at_the_same_port_with_its_memory() -> None:
-    emulator = Emulator(https=True)
+def test_it_comes_back_at_the_same_port_with_its_memory(kept_port: int) -> None:
+    emulator = Emulator(https=True, port=kept_port)
     with emulator, open_client(emulator) as http:
         http.get("/models")
         url, context = emulator.base_url, ssl.create_default_context(cafile=emulator.ca_bundle_file)
@@ -82,9 +82,9 @@ def test_it_comes_back_at_the_same_port_with_its_memory() -> None:
 
 
 @pytest.mark.parametrize("https", [False, True])
-def test_a_taken_port_is_an_error_that_leaves_nothing(https: bool) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        emulator = Emulator(https=https, port=taken.getsockname()[1])
+def test_a_taken_port_is_an_error_that_leaves_nothing(https: bool, kept_port: int) -> None:
+    with socket.create_server(("127.0.0.1", kept_port)):
+        emulator = Emulator(https=https, port=kept_port)
         with pytest.raises(OSError, match="in use"):
             emulator.start()
         assert emulator.ca_bundle_file is None
