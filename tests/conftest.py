@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 from left_behind import LEAVES_SOCKETS, end_limiters, outlive, threads
 from redis_server import HOW_TO_GET_IT, PROGRAM, RedisServer
 
+import gigachat_sdk._redis as redis_module
+
 PROXY_VARIABLES = {"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 
 
@@ -35,6 +37,15 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("GIGACHAT_") or name.upper() in PROXY_VARIABLES:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _redis_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a Redis that stands still for some seconds, as a busy machine does, be away for those tests only that say so.
+
+    They set the time themselves.
+    """
+    monkeypatch.setattr(redis_module, "_SECONDS_TO_ANSWER", 30.0)
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from redis_server import RedisServer
 
+import gigachat_sdk._redis_limiter as limiter_module
 from gigachat_sdk import RedisLimiter
+from gigachat_sdk._concurrency import Signal
 
 
 class Account:
@@ -37,6 +40,18 @@ class Account:
     def now(self) -> int:
         seconds, microseconds = self.redis.time()
         return seconds * 1_000_000 + microseconds
+
+
+def leave_once_answered(patch: pytest.MonkeyPatch, limiter: RedisLimiter) -> None:
+    """Let whoever waits for a slot of a limiter leave when Redis has answered, as if his time were up just then."""
+
+    class Leaving(Signal):
+        def wait(self, seconds: float | None) -> bool:
+            assert seconds is not None
+            until(lambda: limiter._keeper.buckets["*"].known.epoch)
+            return False
+
+    patch.setattr(limiter_module, "Signal", Leaving)
 
 
 def until(is_so: Callable[[], Any]) -> None:

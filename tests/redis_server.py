@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,18 +11,13 @@ from pathlib import Path
 from types import TracebackType
 
 import redis
+from kept_port import KeptPort
 from typing_extensions import Self
 
 PROGRAM = next((found for name in ("redis-server", "valkey-server") if (found := shutil.which(name))), None)
 HOW_TO_GET_IT = "sudo apt-get install redis-server"
 PASSWORD = "tests-own-password"  # so that every test would notice one that shows
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port if port <= 55535 else _free_port()  # a cluster takes the one 10000 above, too
+PATIENCE = 120.0  # seconds
 
 
 class RedisServer:
@@ -33,10 +27,12 @@ class RedisServer:
         self._options = options
         self._folder = tempfile.TemporaryDirectory(prefix="gigachat-redis-")
         self._process: subprocess.Popen[bytes] | None = None
-        self.port: int = _free_port()
+        self._port = KeptPort()
+        self.port: int = self._port.number
         self.address: str = f"127.0.0.1:{self.port}"
         self.url: str = f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
-        self.client: redis.Redis = redis.Redis.from_url(self.url, decode_responses=True)
+        # With patience: a machine may stand still, and redis-py gives up after some seconds by itself.
+        self.client: redis.Redis = redis.Redis.from_url(self.url, decode_responses=True, socket_timeout=PATIENCE)
 
     def start(self) -> None:
         """Start it; returns when it answers."""
@@ -63,16 +59,17 @@ class RedisServer:
         self.client.hset("{gigachat}:limit:*:state", mapping={"epoch": 1, "quiet_until": 0})
 
     def wait_until(self, is_so: Callable[[], bool]) -> None:
-        gives_up = time.monotonic() + 30
+        gives_up = time.monotonic() + PATIENCE
         while not is_so():
-            if time.monotonic() > gives_up:
+            has_ended = self._process is not None and self._process.poll() is not None
+            if has_ended or time.monotonic() > gives_up:
                 raise RuntimeError(f"{PROGRAM} does not answer: {(Path(self._folder.name) / 'log').read_text()}")
             time.sleep(0.01)
 
     def _answers(self) -> bool:
         try:
             return bool(self.client.ping())
-        except redis.ConnectionError:
+        except (redis.ConnectionError, redis.TimeoutError):
             return False
 
     def stop(self) -> None:
@@ -96,4 +93,5 @@ class RedisServer:
     ) -> None:
         self.stop()
         self.client.close()
+        self._port.close()
         self._folder.cleanup()

@@ -26,7 +26,7 @@ from gigachat_sdk._token_failures import TokenFailure
 from gigachat_sdk.stores import AsyncRefreshLock, RefreshLock, SealsTokens, SharesFailures
 from gigachat_sdk.types.http import Headers, ResponseInfo
 
-NOW = 1_800_000_000.0
+NOW = 4_000_000_000.0  # far ahead: tokens whose end lies behind the real clock are dropped
 OLD, NEW = AccessToken("old", NOW), AccessToken("new", NOW + 1800)
 FAILURE = TokenFailure(2, NOW, 2.0, RateLimitError("busy", response=ResponseInfo(429, Headers())))
 
@@ -154,7 +154,7 @@ def test_a_file_that_did_not_change_is_not_read_again(
     assert store.get("a") is None
 
 
-@pytest.mark.parametrize("end", [1_800_000_000, 1_800_000_000.5, None])
+@pytest.mark.parametrize("end", [int(NOW), NOW + 0.5, None])
 def test_an_end_may_be_a_whole_number(store: FileTokenStore, path: Path, end: float | None) -> None:
     store.set("a", AccessToken("t", end))
     assert store.get("a") == FileTokenStore(path).get("a") == AccessToken("t", end)

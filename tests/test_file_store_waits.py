@@ -7,20 +7,24 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
+import gigachat_sdk._concurrency as concurrency_module
+import gigachat_sdk._deadline as deadline_module
 import gigachat_sdk._file_store as store_module
+import gigachat_sdk._shared_lock as shared_lock_module
 from gigachat_sdk import AccessToken, AsyncOAuthTokenManager, FileTokenStore, OAuthTokenManager, RateLimitError
 from gigachat_sdk._deadline import Deadline, current_deadline, running
 from gigachat_sdk._token_failures import TokenFailure
 from gigachat_sdk.testing import Emulator
 from gigachat_sdk.types.http import Headers, ResponseInfo
 
-NOW = 1_800_000_000.0
+NOW = 4_000_000_000.0  # far ahead: tokens whose end lies behind the real clock are dropped
 OLD, NEW = AccessToken("old", NOW), AccessToken("new", NOW + 1800)
 FAILURE = TokenFailure(2, NOW, 2.0, RateLimitError("busy", response=ResponseInfo(429, Headers())))
 MESSAGES = [{"role": "user", "content": "Привет!"}]
@@ -47,6 +51,27 @@ def writer(path: Path) -> Iterator[FileTokenStore]:
         other._changes.release()
 
 
+class Clock:
+    """Stands still until it is told that somebody has slept."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_on(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Let deadlines go by a clock of the test's own."""
+    clock = Clock()
+    monkeypatch.setattr(deadline_module, "time", SimpleNamespace(monotonic=clock))
+    return clock
+
+
 # ---- the threads of an event loop ----
 
 
@@ -65,7 +90,7 @@ async def test_a_pool_full_of_sync_clients_that_wait_for_a_token_lets_the_task_e
                 values.add((await buyer.get_token()).value)
 
             def wait() -> None:
-                with running(Deadline(8)):
+                with running(Deadline(60)):
                     values.add(waiting.get_token().value)
 
             async with anyio.create_task_group() as group:
@@ -176,48 +201,70 @@ def test_a_task_that_is_cancelled_while_it_saves_does_not_lose_the_token(store: 
 
 
 def test_the_wait_to_save_a_token_leaves_half_of_the_time(
-    store: FileTokenStore, writer: FileTokenStore, caplog: pytest.LogCaptureFixture
+    store: FileTokenStore,
+    writer: FileTokenStore,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with running(Deadline(1.0)):
+    monkeypatch.setattr(shared_lock_module, "sleep", clock.pass_on)
+    with running(Deadline(4.0)):
         store.set("a", NEW)
         deadline = current_deadline()
         assert deadline is not None
-        assert 0 < deadline.remaining < 0.6
+        assert deadline.remaining == pytest.approx(2.0)
     assert "is not given back in time, going on without it" in caplog.text
     assert FileTokenStore(writer._path).get("a") == NEW
 
 
 @pytest.mark.anyio
 async def test_the_wait_of_a_task_to_save_a_token_leaves_half_of_the_time(
-    store: FileTokenStore, writer: FileTokenStore
+    store: FileTokenStore, writer: FileTokenStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running(Deadline(1.0)):
+    waits: list[float | None] = []
+    real = anyio.move_on_after
+
+    def move_on_after(seconds: float | None) -> anyio.CancelScope:
+        waits.append(seconds)
+        return real(seconds)
+
+    with monkeypatch.context() as patch, running(Deadline(0.4)):
+        patch.setattr(concurrency_module.anyio, "move_on_after", move_on_after)
         await store.aset("a", NEW)
-        deadline = current_deadline()
-        assert deadline is not None
-        assert 0 < deadline.remaining < 0.6
-        assert await store.aget("a") == NEW
+    assert waits[0] == pytest.approx(0.2)
+    assert writer._changes._held is not None
+    assert await store.aget("a") == NEW
+    assert FileTokenStore(writer._path).get("a") is None
     writer._changes.release()
     with anyio.fail_after(30):  # the thread goes on alone
         while FileTokenStore(writer._path).get("a") != NEW:  # noqa: ASYNC110  # written in another thread
             await anyio.sleep(0.01)
 
 
+@pytest.fixture
+def little_time_to_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a call that has much time have little of it to save a token in, not half."""
+    monkeypatch.setattr(store_module, "half_of_the_rest", lambda: Deadline(0.1))
+
+
+@pytest.mark.usefixtures("little_time_to_save")
 def test_a_call_whose_token_cannot_be_saved_in_time_goes_on_with_it(
-    store: FileTokenStore, writer: FileTokenStore
+    store: FileTokenStore, writer: FileTokenStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Emulator() as emulator, emulator.client(token_store=store) as client:
-        client.chat.completions.create(messages=MESSAGES, deadline=4)
+        client.chat.completions.create(messages=MESSAGES, deadline=60)
         assert emulator.oauth_requests == 1
+    assert "is not given back in time, going on without it" in caplog.text
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("little_time_to_save")
 async def test_an_async_call_whose_token_cannot_be_saved_in_time_goes_on_with_it(
     store: FileTokenStore, writer: FileTokenStore
 ) -> None:
     with Emulator() as emulator:
         async with emulator.async_client(token_store=store) as client:
-            await client.chat.completions.create(messages=MESSAGES, deadline=4)
+            await client.chat.completions.create(messages=MESSAGES, deadline=60)
             assert emulator.oauth_requests == 1
     writer._changes.release()
 
@@ -269,10 +316,10 @@ async def test_threads_and_tasks_of_two_accounts_all_get_tokens(path: Path) -> N
             values[number].add((await asyncs[number].get_token()).value)
 
         def in_thread(number: int) -> None:
-            with running(Deadline(20)):
+            with running(Deadline(60)):
                 values[number].add(syncs[number].get_token().value)
 
-        with anyio.fail_after(30):
+        with anyio.fail_after(90):
             async with anyio.create_task_group() as group:
                 for number in range(16):
                     group.start_soon(in_task, number % 2)
@@ -286,7 +333,7 @@ async def test_threads_and_tasks_of_two_accounts_all_get_tokens(path: Path) -> N
 
 def test_a_thread_that_needs_two_tokens_at_once_does_not_wait_for_itself(store: FileTokenStore, path: Path) -> None:
     """As where `on_retry` of the call for a token asks another account."""
-    with running(Deadline(5)):
+    with running(Deadline(30)):
         assert store.lock("a").acquire()
         for inner in (store, FileTokenStore(path)):
             assert not inner.lock("b").acquire(wait=False)

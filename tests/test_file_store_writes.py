@@ -19,7 +19,7 @@ import gigachat_sdk._file_places as places_module
 import gigachat_sdk._file_store as store_module
 from gigachat_sdk import AccessToken, FileTokenStore
 
-NOW = 1_800_000_000.0
+NOW = 4_000_000_000.0  # far ahead: tokens whose end lies behind the real clock are dropped
 OLD, NEW = AccessToken("old", NOW), AccessToken("new", NOW + 1800)
 LEFT = "tokens.json.77-0123456789abcdef.tmp"
 

@@ -355,7 +355,7 @@ except LimiterTimeoutError:
 
 def test_a_forked_child_begins_with_all_slots() -> None:
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", FORK], capture_output=True, encoding="utf-8", timeout=60
+        [sys.executable, "-W", "error", "-c", FORK], capture_output=True, encoding="utf-8", timeout=180
     )
     assert (result.stdout, result.stderr) == ("as it was\n", "")
 

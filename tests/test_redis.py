@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ from typing import Any
 
 import pytest
 import redis
+from kept_port import KeptPort
 from left_behind import end_limiters
 from redis.cluster import RedisCluster
 from redis.exceptions import RedisClusterException
 from redis.sentinel import Sentinel
-from redis_server import PASSWORD, RedisServer
+from redis_server import PASSWORD, PATIENCE, RedisServer
 
 from gigachat_sdk import ConfigurationError, RedisLimiter, RedisTokenStore, SharedStateError
 from gigachat_sdk._redis import (
@@ -269,14 +271,26 @@ def test_what_is_dropped_lets_go_of_its_connections(redis_server: RedisServer) -
     assert [connection._sock for connection in connections] == [None]
 
 
+@pytest.mark.redis
+def test_the_port_of_a_server_that_is_stopped_is_given_to_nobody_else() -> None:
+    with RedisServer() as server:
+        server.stop()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", server.port))
+        with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+            other.bind(("127.0.0.1", server.port))
+        server.start()
+        assert server.client.ping()
+
+
 @pytest.fixture
 def cluster() -> Iterator[RedisCluster]:
     """A cluster of one node, which refuses scripts whose keys belong to several slots."""
-    with RedisServer("--cluster-enabled", "yes") as server:
+    with KeptPort() as bus, RedisServer("--cluster-enabled", "yes", "--cluster-port", str(bus.number)) as server:
         server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         server.wait_until(lambda: "cluster_state:ok" in str(server.client.execute_command("CLUSTER", "INFO")))
         server.settle()
-        client = RedisCluster(host="127.0.0.1", port=server.port, password=PASSWORD)
+        client = RedisCluster(host="127.0.0.1", port=server.port, password=PASSWORD, socket_timeout=PATIENCE)
         yield client
         end_limiters()
         client.close()

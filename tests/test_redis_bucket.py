@@ -7,11 +7,14 @@ import json
 import logging
 import time
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
 
+import gigachat_sdk._redis_bucket as bucket_module
+import gigachat_sdk._redis_keeper as keeper_module
 import gigachat_sdk._redis_limiter as limiter_module
 from gigachat_sdk import RedisLimiter
 from gigachat_sdk._concurrency import Signal
@@ -240,30 +243,34 @@ def test_when_redis_is_back_all_is_told_at_once(scripted: Scripted, caplog: pyte
 @pytest.mark.usefixtures("no_prober")
 @pytest.mark.parametrize("only_whole", [(), ("A",)])
 def test_what_is_refused_for_one_limit_stops_no_other_one_and_is_tried_seldom(
-    scripted: Scripted, only_whole: tuple[str, ...], caplog: pytest.LogCaptureFixture
+    scripted: Scripted, only_whole: tuple[str, ...], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Be it refused whenever it is asked, or in a whole tick only, so that it seems to be back each time."""
     caplog.set_level(logging.INFO)
+    now = 1000.0
+    for module in (keeper_module, bucket_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
     keeper, scripted.only_whole = keeper_of(scripted), only_whole
     one, other = keeper.buckets.values()
     scripted.errors = {"A": WRONG}
     [waiter], [fine] = enter(one), enter(other)
-    pauses = [step(keeper, time.monotonic()) for _ in range(3)]
+    pauses = [step(keeper, now) for _ in range(3)]
     assert all(0 < pause <= RETRY for pause in pauses)
     assert isinstance(waiter.take(), RefusedError)
     assert fine.take() is None
     began = one.began
     assert scripted.asked == ["A", "B"]
     for _ in range(3):
+        now += RETRY
         keeper._try_again()
-        step(keeper, time.monotonic())
-        step(keeper, time.monotonic())
+        step(keeper, now)
+        step(keeper, now)
     assert scripted.asked.count("A") == (7 if only_whole else 4)
     assert (one.began, other.outage) == (began, None)
     assert caplog.messages == []
     scripted.errors = {}
     keeper._try_again()
-    step(keeper, time.monotonic())
+    step(keeper, now)
     assert caplog.messages == ["Redis at nowhere can be used again"]
 
 

@@ -11,17 +11,20 @@ from typing import Any
 import pytest
 import redis
 import trustme
+from kept_port import KeptPort
 from redis import exceptions
 from redis_account import until
-from redis_server import PASSWORD, RedisServer, _free_port
+from redis_server import PASSWORD, RedisServer
 
 import gigachat_sdk._redis as redis_module
 import gigachat_sdk._redis_faults as faults_module
+import gigachat_sdk._redis_lock as lock_module
 from gigachat_sdk import AccessToken, ConfigurationError, RedisLimiter, RedisTokenStore, SharedStateError
 from gigachat_sdk._redis import OutageError, RefusedError, connect
 from gigachat_sdk._redis_faults import fault_of
 
 POLICIES = ["fail", "local"]
+NO_TLS = "does not speak TLS at this port"
 
 
 class Secure(RedisServer):
@@ -34,12 +37,24 @@ class Secure(RedisServer):
         certificate = authority.issue_cert("127.0.0.1")
         certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
         certificate.private_key_pem.write_to_path(folder / "key.pem")
-        self.tls_port = _free_port()
+        self._port_for_tls = KeptPort()
+        self.tls_port = self._port_for_tls.number
         super().__init__(
             *("--tls-port", str(self.tls_port), "--tls-auth-clients", "no"),
             *("--tls-cert-file", str(folder / "cert.pem"), "--tls-key-file", str(folder / "key.pem")),
             *("--tls-ca-cert-file", self.authority),
         )
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._port_for_tls.close()
+
+
+@pytest.fixture(autouse=True)
+def _all_answer_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a server that is asked whether it speaks TLS take its time; who tests one that never answers says so."""
+    monkeypatch.setitem(faults_module._TIMES, "socket_timeout", 30.0)
+    monkeypatch.setitem(faults_module._TIMES, "socket_connect_timeout", 30.0)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +77,7 @@ WRONG = {
     "redis://reader:{password}@127.0.0.1:{port}/0": "does not let this user do what is needed (",
     "redis://stranger:{password}@127.0.0.1:{port}/0": "does not let this user do what is needed (",
     "redis://:{password}@127.0.0.1:{port}/99": "has no such database (DB index is out of range): check the number",
-    "rediss://:{password}@127.0.0.1:{port}/0": "does not speak TLS at this port: its address begins with redis://",
+    "rediss://:{password}@127.0.0.1:{port}/0": f"{NO_TLS}: its address begins with redis://",
     "redis://:{password}@127.0.0.1:{tls_port}/0": "speaks TLS at this port: its address begins with rediss://",
     "rediss://:{password}@127.0.0.1:{tls_port}/0": "has a TLS certificate that is not accepted (",
 }
@@ -71,7 +86,11 @@ WRONG = {
 @pytest.mark.redis
 @pytest.mark.parametrize(("url", "told"), WRONG.items())
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_wrong_setting_is_an_error_under_either_policy(server: Secure, policy: Any, url: str, told: str) -> None:
+def test_a_wrong_setting_is_an_error_under_either_policy(
+    server: Secure, policy: Any, url: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if told.startswith(NO_TLS):  # found out by waiting in vain for an answer to the handshake
+        monkeypatch.setattr(redis_module, "_SECONDS_TO_ANSWER", 0.5)
     url = url.format(port=server.port, tls_port=server.tls_port, password=PASSWORD)
     store = RedisTokenStore(url, on_outage=policy)
     limiter = RedisLimiter(url, 1, on_outage=policy)
@@ -105,7 +124,14 @@ def test_tls_that_is_set_up_well(server: Secure) -> None:
     shared.disconnect()
 
 
+@pytest.fixture
+def looks_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a store ask again however long an attempt has taken that failed."""
+    monkeypatch.setattr(lock_module, "_LONG", 60.0)
+
+
 @pytest.mark.redis
+@pytest.mark.usefixtures("looks_again_at_once")
 @pytest.mark.parametrize("policy", POLICIES)
 def test_what_is_mended_at_the_server_is_noticed(server: Secure, policy: Any, caplog: pytest.LogCaptureFixture) -> None:
     url = f"redis://late-{policy}:{PASSWORD}@{server.address}"
@@ -131,6 +157,7 @@ def test_what_is_mended_at_the_server_is_noticed(server: Secure, policy: Any, ca
 
 
 @pytest.mark.redis
+@pytest.mark.usefixtures("looks_again_at_once")
 def test_an_outage_that_becomes_a_wrong_setting_and_the_other_way_round(caplog: pytest.LogCaptureFixture) -> None:
     with RedisServer() as server:
         url = f"redis://:wrong@{server.address}"
@@ -182,10 +209,13 @@ def test_what_is_a_fault_and_what_passes(error: Exception, told: str) -> None:
 
 
 @pytest.mark.redis
-def test_a_server_without_a_password_is_told_from_one_that_is_away(server: Secure) -> None:
+def test_a_server_without_a_password_is_told_from_one_that_is_away(
+    server: Secure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_module, "_SECONDS_TO_ANSWER", 0.5)
     server.client.execute_command("ACL", "SETUSER", "default", "nopass")
     try:
-        with pytest.raises(RefusedError, match=r"^does not speak TLS at this port"):
+        with pytest.raises(RefusedError, match=f"^{NO_TLS}"):
             connect(f"rediss://{server.address}").command("PING")
     finally:
         server.client.execute_command("ACL", "SETUSER", "default", "resetpass", f">{PASSWORD}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import pytest
-from redis_account import Account, until
+from redis_account import Account, leave_once_answered, until
 from redis_server import RedisServer
 
 from gigachat_sdk import LimiterTimeoutError, RedisLimiter
@@ -27,13 +29,26 @@ def account(redis_server: RedisServer) -> Account:
     return account
 
 
-def tick(account: Account, lease: float = 30) -> Answer:
-    """Ask for one slot of two."""
+def tick(account: Account, lease: float = 30, before: Callable[[Any], Any] = lambda together: None) -> Answer:
+    """Ask for one slot of two, all at one moment of the server's clock; `before` may send something at that moment."""
     told = Tick(ME, 2, lease, False, "", False, True, gone=[], held=[], line=[(f"{ME}:1", 0)], succeeded=0, refused=[])
     keys = [account.key(name) for name in ("state", "held", "waiting", "seen")]
-    shared = connect(account.server.url)
-    shared.run(TICK, keys, told._replace(whole=True, line=[], waits=False).arguments())
-    return Answer.read(shared.run(TICK, keys, told._replace(whole=True).arguments()))
+    with account.redis.pipeline(transaction=True) as together:
+        before(together)
+        for tick in (told._replace(whole=True, line=[], waits=False), told._replace(whole=True)):
+            together.eval(TICK.source, len(keys), *keys, *tick.arguments())
+        return Answer.read(together.execute()[-1])
+
+
+# What was when: seconds before, and from, the moment at which it runs.
+AS_IT_WAS = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+redis.call('HSET', KEYS[1], 'ticked', string.format('%.0f', now - ARGV[1] * 1000000))
+if ARGV[2] ~= '' then
+  redis.call('ZADD', KEYS[2], string.format('%.0f', now + ARGV[2] * 1000000), ARGV[3])
+end
+"""
 
 
 def test_a_server_that_is_the_same_gives_out_at_once(account: Account) -> None:
@@ -51,7 +66,9 @@ def test_data_of_another_server_are_waited_with(account: Account) -> None:
     until(lambda: tick(account).quiet < answer.quiet)  # which ends
 
 
-def test_a_restart_with_old_data_gives_nothing_out_before_all_have_told_what_they_hold() -> None:
+def test_a_restart_with_old_data_gives_nothing_out_before_all_have_told_what_they_hold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with RedisServer("--save", "3600 1000", "--dbfilename", "old.rdb") as server:
         server.skip_settling()
         account = Account(server, "gigachat")
@@ -63,7 +80,8 @@ def test_a_restart_with_old_data_gives_nothing_out_before_all_have_told_what_the
         server.stop()
         server.start()
         assert server.client.hget(account.key("state"), "epoch") == "1"
-        with pytest.raises(LimiterTimeoutError, match=r"was just started, .* gives out none for [0-2]\.\d s more"):
+        leave_once_answered(monkeypatch, stranger)
+        with pytest.raises(LimiterTimeoutError, match=r"was just started, .* gives out none for [0-3]\.\d s more"):
             stranger.acquire()
         until(lambda: account.held() == 1)
         assert account.redis.zrange(account.key("held"), 0, -1) == list(holder._keeper.buckets["*"].held)
@@ -85,11 +103,8 @@ def test_a_restart_with_old_data_gives_nothing_out_before_all_have_told_what_the
 def test_whoever_could_not_renew_his_lease_is_waited_for(
     account: Account, silent: float, ends: float | None, lease: float, quiet: float
 ) -> None:
-    now = account.now()
-    account.redis.hset(account.key("state"), "ticked", now - round(silent * SECOND))
-    if ends is not None:
-        account.redis.zadd(account.key("held"), {f"{OTHER}:1": now + round(ends * SECOND)})
-    answer = tick(account, lease)
+    keys, given = [account.key("state"), account.key("held")], [silent, "" if ends is None else ends, f"{OTHER}:1"]
+    answer = tick(account, lease, before=lambda together: together.eval(AS_IT_WAS, len(keys), *keys, *given))
     assert quiet - 0.3 < answer.quiet <= quiet
     assert answer.mine == (set() if quiet else {f"{ME}:1"})
 

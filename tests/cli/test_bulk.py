@@ -12,11 +12,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 from click.testing import Result
 
+import gigachat_sdk.testing._replies as replies_module
 from gigachat_sdk.cli import _bulk
 from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
 
@@ -331,8 +334,26 @@ sys.exit(main())
 """
 
 
+@pytest.fixture
+def may_answer(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Let the emulator's late answers be so late that a test has done what comes before."""
+    may_answer = threading.Event()
+
+    async def sleep(seconds: float) -> None:
+        while seconds and not may_answer.is_set():  # noqa: ASYNC110  # set in another thread
+            await anyio.sleep(0.01)
+
+    monkeypatch.setattr(replies_module, "anyio", SimpleNamespace(sleep=sleep))
+    return may_answer
+
+
+LATE = Reply.error(400, "late", delay=1)
+
+
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_ends_cleanly(settings: Emulator, source: Path, output: Path, times: int) -> None:
+def test_ctrl_c_ends_cleanly(
+    settings: Emulator, source: Path, output: Path, times: int, may_answer: threading.Event
+) -> None:
     write(source, [asking(str(number)) for number in range(50)])
     has_come = threading.Event()
 
@@ -340,7 +361,7 @@ def test_ctrl_c_ends_cleanly(settings: Emulator, source: Path, output: Path, tim
         if request.json()["messages"][0]["content"] != "3":
             return None
         has_come.set()
-        return Reply.error(400, "late", delay=0.5 if times == 1 else 60)
+        return LATE
 
     settings.on(CHAT, handler)
     with subprocess.Popen(
@@ -350,12 +371,14 @@ def test_ctrl_c_ends_cleanly(settings: Emulator, source: Path, output: Path, tim
         encoding="utf-8",
     ) as process:
         assert process.stderr is not None
-        assert has_come.wait(30)
+        assert has_come.wait(120)
         process.send_signal(signal.SIGINT)
         note = "stopping when the requests in flight are answered; Ctrl-C again leaves them\n"
         assert process.stderr.readline() == note
         if times == 2:
             process.send_signal(signal.SIGINT)
+        else:
+            may_answer.set()
         errors = process.stderr.read()
         assert process.wait(timeout=180) == 130
     assert errors == f"stopped with {5 - times} finished; run it again to go on\n"
@@ -365,14 +388,14 @@ def test_ctrl_c_ends_cleanly(settings: Emulator, source: Path, output: Path, tim
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_what_was_in_flight_counts(
-    settings: Emulator, source: Path, output: Path, number: signal.Signals, status: int
+    settings: Emulator, source: Path, output: Path, number: signal.Signals, status: int, may_answer: threading.Event
 ) -> None:
     write(source, [asking(str(number)) for number in range(50)])
     has_come = threading.Semaphore(0)
 
     def handler(request: RecordedRequest) -> Reply | None:
         has_come.release()
-        return Reply.error(400, "late", delay=0.5)
+        return LATE
 
     settings.on(CHAT, handler)
     command = [sys.executable, "-W", "error", "-c", AS_IN_A_TERMINAL, "bulk", "--concurrency", "3"]
@@ -383,10 +406,11 @@ def test_what_was_in_flight_counts(
             assert has_come.acquire(timeout=120)
         process.send_signal(number)
         assert process.stderr is not None
-        last = process.stderr.read().splitlines()[-1]
+        assert process.stderr.readline().startswith("stopping when the requests in flight are answered")
+        may_answer.set()
+        assert process.stderr.read() == "stopped with 3 finished; run it again to go on\n"
         assert process.wait(timeout=180) == status
-    assert len(lines(output)) >= 3
-    assert last == f"stopped with {len(lines(output))} finished; run it again to go on"
+    assert len(lines(output)) == 3
 
 
 def test_a_disk_that_is_full(
@@ -418,14 +442,14 @@ _journal.os.write = full
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_disk_that_is_full_when_the_requests_in_flight_are_answered(
-    settings: Emulator, source: Path, output: Path, number: signal.Signals
+    settings: Emulator, source: Path, output: Path, number: signal.Signals, may_answer: threading.Event
 ) -> None:
     write(source, [asking(str(number)) for number in range(50)])
     has_come = threading.Semaphore(0)
 
     def handler(request: RecordedRequest) -> Reply | None:
         has_come.release()
-        return Reply.error(400, "late", delay=0.5)
+        return LATE
 
     settings.on(CHAT, handler)
     command = [sys.executable, "-W", "error", "-c", ON_A_FULL_DISK + AS_IN_A_TERMINAL, "bulk", "--concurrency", "2"]
@@ -436,9 +460,10 @@ def test_a_disk_that_is_full_when_the_requests_in_flight_are_answered(
             assert has_come.acquire(timeout=120)
         process.send_signal(number)
         assert process.stderr is not None
-        first, how_far, error = process.stderr.read().splitlines()
+        assert process.stderr.readline().startswith("stopping when the requests in flight are answered")
+        may_answer.set()
+        how_far, error = process.stderr.read().splitlines()
         assert process.wait(timeout=180) == 1
-    assert first.startswith("stopping when the requests in flight are answered")
     assert how_far == "stopped with 0 finished; mend it, and run it again to go on"
     assert error == f"error: {output}: {os.strerror(errno.ENOSPC)}"
     assert output.read_bytes() == b""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from kept_port import KeptPort
 
 from gigachat_sdk import __version__
 from gigachat_sdk.testing import Emulator, Reply
@@ -77,7 +78,7 @@ def test_python_m_is_the_command() -> None:
 
 def test_the_command_is_installed() -> None:
     command = Path(sys.executable).with_name("gigachat-sdk")
-    result = subprocess.run([command, "--version"], capture_output=True, encoding="utf-8", timeout=60)
+    result = subprocess.run([command, "--version"], capture_output=True, encoding="utf-8", timeout=180)
     assert (result.returncode, result.stdout, result.stderr) == (0, f"gigachat-sdk {__version__}\n", "")
 
 
@@ -152,15 +153,22 @@ def test_a_full_disk_is_one_line() -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             encoding="utf-8",
-            timeout=60,
+            timeout=180,
         )
     assert (result.returncode, result.stderr) == (1, "error: No space left on device\n")
 
 
+@pytest.fixture
+def free_port() -> Iterator[KeptPort]:
+    with KeptPort() as port:
+        yield port
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_emulator_serves_until_it_is_told_to_end(number: signal.Signals, scheme: str) -> None:
-    with running("emulator", f"--{scheme}", "--credentials", "bWU6c2VjcmV0") as process:
+def test_the_emulator_serves_until_it_is_told_to_end(free_port: KeptPort, number: signal.Signals, scheme: str) -> None:
+    port = free_port.number
+    with running("emulator", f"--{scheme}", "--credentials", "bWU6c2VjcmV0", "--port", str(port)) as process:
         assert process.stdout is not None
         names = ["BASE_URL", "AUTH_URL", "CREDENTIALS", *(["CA_BUNDLE_FILE"] if scheme == "https" else [])]
         printed: dict[str, str] = {}
@@ -182,12 +190,10 @@ def test_the_emulator_serves_until_it_is_told_to_end(number: signal.Signals, sch
         httpx.get(printed["GIGACHAT_BASE_URL"], verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
-def test_the_emulator_on_a_port_of_ones_own() -> None:
-    with Emulator() as stopped:
-        address = stopped.base_url
-    with running("emulator", "--port", address.rpartition(":")[2].removesuffix("/v1")) as process:
+def test_the_emulator_on_a_port_of_ones_own(free_port: KeptPort) -> None:
+    with running("emulator", "--port", str(free_port.number)) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == f"export GIGACHAT_BASE_URL={address}\n"
+        assert process.stdout.readline() == f"export GIGACHAT_BASE_URL=http://127.0.0.1:{free_port.number}/v1\n"
 
 
 def test_the_emulator_does_faults_and_counts_them(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Clock:
     """A clock that says when the token was bought, and after a turn that it is about to end."""
 
     def __init__(self) -> None:
-        self.now = 1_800_000_000.0
+        self.now = 4_000_000_000.0
 
     def __call__(self) -> float:
         return self.now

@@ -64,8 +64,9 @@ def fleet(redis_server: RedisServer, clock: Clock) -> Stores:
 
 
 @pytest.fixture
-def away(clock: Clock) -> Iterator[Stores]:
-    """A fleet whose Redis has not been started yet."""
+def away(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
+    """A fleet whose Redis has not been started yet; it is looked for at once, however long a refused attempt takes."""
+    monkeypatch.setattr(lock_module, "_LONG", 60.0)
     with RedisServer() as server:
         server.stop()
         yield Stores(server, clock)

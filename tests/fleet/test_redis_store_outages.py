@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 import redis
+from kept_port import KeptPort
 from redis_server import PASSWORD
 
 import gigachat_sdk._redis_lock as lock_module
@@ -154,8 +155,8 @@ def test_a_redis_that_is_slow_to_refuse_is_not_asked_by_each_caller(
 @pytest.fixture
 def silent() -> Iterator[RedisTokenStore]:
     """A store at a ready client without timeouts, whose Redis accepts and says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        client = redis.Redis(port=server.getsockname()[1])
+    with KeptPort() as port, socket.create_server(("127.0.0.1", port.number)):
+        client = redis.Redis(port=port.number, socket_timeout=None)
         yield RedisTokenStore(client)
         client.connection_pool.disconnect()
 

@@ -1,11 +1,10 @@
-import socket
 import ssl
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
 
 import httpx
 import pytest
+from kept_port import KeptPort
 
 from gigachat_sdk.testing import Emulator
 
@@ -43,15 +42,8 @@ def emulator(clock: Clock, way: Way) -> Iterator[Emulator]:
 @pytest.fixture
 def kept_port() -> Iterator[int]:
     """A port that no other process is given while it is free, or nobody's again; who names it can listen there."""
-    with socket.socket() as sock:
-        if sys.platform == "linux":  # elsewhere nobody could listen there then
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(("127.0.0.1", 0))
-            yield sock.getsockname()[1]
-            return
-        sock.bind(("127.0.0.1", 0))
-        number: int = sock.getsockname()[1]
-    yield number
+    with KeptPort() as port:
+        yield port.number
 
 
 def open_client(emulator: Emulator, *, http2: bool = False, **kwargs: Any) -> httpx.Client:
