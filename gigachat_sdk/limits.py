@@ -128,9 +128,7 @@ class _Bucket:
         self.name: str = name
         self.limit: int = limit
         self.window: Window | None = Window(limit) if is_adaptive else None
-        self.holders: dict[
-            int, LoopRef | None
-        ] = {}  # of each slot by its number: a loop of asyncio that it was lent to
+        self.holders: dict[int, LoopRef | None] = {}  # by a slot's number: the loop of asyncio that it was lent to
         self.newest: int = 0
         self.waiters: OrderedDict[_Waiter[Any], None] = OrderedDict()
         self.reported: deque[tuple[int, int]] = deque()
@@ -141,6 +139,10 @@ class _Bucket:
     @property
     def held(self) -> int:
         return len(self.holders)
+
+    @property
+    def waiting(self) -> int:
+        return sum(waiter.loop is None or not is_gone(waiter.loop) for waiter in list(self.waiters))
 
     @property
     def places(self) -> int:
@@ -225,8 +227,8 @@ class LocalLimiter:
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for a slot now."""
-        return sum(len(bucket.waiters) for bucket in self._buckets.values())
+        """How many requests wait for a slot now, tasks whose event loop was closed around them not included."""
+        return sum(bucket.waiting for bucket in self._buckets.values())
 
     def acquire(self, model: str | None = None) -> LocalSlot:
         """Wait for a slot for a request to `model`, in a thread.
@@ -311,7 +313,7 @@ class LocalLimiter:
         among = "" if bucket.name == EVERY_MODEL else f" for {bucket.name}"
         raise LimiterTimeoutError(
             f"no slot{among} became free in {self._timeout:g} s: {bucket.held} of {bucket.places} are held and "
-            f"{len(bucket.waiters)} more requests wait; a stream holds its slot until it is closed"
+            f"{bucket.waiting} more requests wait; a stream holds its slot until it is closed"
         )
 
     def _give_up(self, bucket: _Bucket, waiter: _Waiter[Any]) -> None:

@@ -112,6 +112,22 @@ def test_whoever_waits_needs_nobody_else_to_come(looks: list[float], kind: str) 
     assert limiter.waiting == 0
 
 
+def test_nobody_counts_as_waiting_who_will_never_come_for_a_slot() -> None:
+    limiter, loop = LocalLimiter(1, timeout=0.01), asyncio.new_event_loop()
+    with limiter.acquire():
+        task = loop.create_task(limiter.aacquire())
+        while not limiter.waiting:
+            loop.run_until_complete(asyncio.sleep(0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loop.close()
+        with pytest.raises(LimiterTimeoutError, match="1 of 1 are held and 0 more requests wait"):
+            limiter.acquire()
+        assert repr(limiter) == "LocalLimiter(*: 1; 1 held, 0 waiting)"
+    assert (limiter.held, limiter.waiting) == (0, 0)
+    assert not task.done()
+
+
 @pytest.mark.parametrize("time_is_up", ["timeout", "deadline"])
 def test_a_look_does_not_lengthen_the_wait(
     looks: list[float], time_is_up: str, monkeypatch: pytest.MonkeyPatch
