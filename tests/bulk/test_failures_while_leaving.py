@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from gigachat_sdk import bulk
 from gigachat_sdk.testing import Emulator
 
 from .conftest import asking, lines, numbered
+from .gates import Gate, taken_ahead
 from .test_amap import has_come, source, until
-from .test_map import Gate, closing, gone, taken_ahead, workers
+from .test_map import closing, gone, workers
 
 LOG = "a bulk run that was left has ended with an error: "
 FULL = f"[Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}"
@@ -47,6 +49,7 @@ def test_answers_that_cannot_be_written_while_the_block_is_left(
     gate = Gate(emulator, "1", "2")
     with emulator.client() as client:
         run = bulk.map(client, taken_ahead(gate, 99), journal, ordered=False, concurrency=2)
+        gate.until = lambda: run._crew.books.is_stopping
 
         def leave() -> None:
             with run:
@@ -67,13 +70,15 @@ def test_answers_that_cannot_be_written_while_the_block_is_left(
 def test_answers_that_cannot_be_written_once_the_run_was_dropped(
     emulator: Emulator, journal: Path, fill: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    gate = Gate(emulator, "1", "2")
+    gate, is_dropped = Gate(emulator, "1", "2"), threading.Event()
+    gate.until = is_dropped.is_set
     with emulator.client() as client:
         for _ in bulk.map(client, taken_ahead(gate, 99), journal, ordered=False, concurrency=2):
             assert gate.came.acquire(timeout=120)
             threads = workers()
             fill()
             break
+        is_dropped.set()
         gone(threads)
         gone(closing())
     assert [text for text in caplog.messages if text.startswith(LOG)] == [LOG + FULL]
@@ -99,6 +104,7 @@ async def test_answers_that_tasks_cannot_write_while_the_block_is_left(
     gate = Gate(emulator, "1", "2")
     async with emulator.async_client() as client:
         run = bulk.amap(client, source(99), journal, ordered=False, concurrency=2)
+        gate.until = lambda: run._gang.books.is_stopping
 
         async def leave() -> None:
             async with run:
@@ -116,7 +122,8 @@ async def test_answers_that_tasks_cannot_write_while_the_block_is_left(
 async def test_another_error_that_leaves_the_block_counts_more(
     emulator: Emulator, journal: Path, fill: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    gate = Gate(emulator, "1")
+    gate, is_full = Gate(emulator, "1"), threading.Event()
+    gate.until = is_full.is_set
     async with emulator.async_client() as client:
 
         async def leave() -> None:
@@ -124,6 +131,7 @@ async def test_another_error_that_leaves_the_block_counts_more(
                 assert (await anext(run)).index == 0
                 await has_come(gate)
                 fill()
+                is_full.set()
                 await until(lambda: run._gang.books.error is not None)
                 raise LeavingError
 
@@ -158,7 +166,6 @@ async def test_a_cancellation_that_ends_the_wait_counts_more(
     emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = Gate(emulator, "0")
-    gate.delay = 60
     async with emulator.async_client() as client, anyio.create_task_group() as group:
         with anyio.CancelScope() as scope:
 

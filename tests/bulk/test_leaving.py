@@ -17,8 +17,8 @@ from gigachat_sdk.bulk._books import Books
 from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
 
 from .conftest import CHAT, asked, asking, lines, numbered
+from .gates import Gate
 from .test_amap import has_come, source, until
-from .test_map import Gate
 
 # ---- tasks ----
 
@@ -29,6 +29,7 @@ async def test_leaving_the_block_waits_for_what_is_in_flight(emulator: Emulator,
     closed: list[str] = []
     async with emulator.async_client() as client:
         async with bulk.amap(client, source(99, closed), journal, ordered=False, concurrency=2) as run:
+            gate.until = lambda: run._gang.books.is_stopping
             async for result in run:
                 assert result.index == 0
                 await has_come(gate)
@@ -50,7 +51,6 @@ async def test_an_error_that_leaves_the_block_waits_for_nothing(
     emulator: Emulator, journal: Path, is_cancelled: bool
 ) -> None:
     gate = Gate(emulator, "1", "2")
-    gate.delay = 60
     async with emulator.async_client() as client:
         with anyio.CancelScope() as scope:
             try:
@@ -72,7 +72,6 @@ async def test_an_error_that_leaves_the_block_waits_for_nothing(
 @pytest.mark.parametrize("by", ["cancelling", "closing"])
 async def test_the_wait_for_what_is_in_flight_can_be_ended(emulator: Emulator, journal: Path, by: str) -> None:
     gate = Gate(emulator, "1", "2")
-    gate.delay = 60
     async with emulator.async_client() as client, anyio.create_task_group() as group:
         run = bulk.amap(client, source(99), journal, ordered=False, concurrency=2)
         with anyio.CancelScope() as scope:
@@ -138,7 +137,6 @@ def test_a_loop_that_ends_tells_nobody_of_a_journal_that_is_gone(
     emulator: Emulator, journal: Path, anyio_backend: str
 ) -> None:
     gate = Gate(emulator, "1")
-    gate.delay = 60
     kept: list[Any] = []
 
     async def main() -> None:

@@ -14,9 +14,9 @@ from gigachat_sdk import bulk
 from gigachat_sdk.testing import Emulator, Reply
 
 from .conftest import lines, numbered, refusing, texts
+from .gates import Gate
 from .test_amap import has_come, source, until
 from .test_failures_while_leaving import LOG
-from .test_map import Gate
 
 UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # asyncio's, of a loop that nobody ended
 
@@ -29,7 +29,6 @@ def test_nothing_is_said_of_a_run_that_is_dropped_after_its_loop(
     emulator: Emulator, journal: Path, anyio_backend: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = Gate(emulator, "1")
-    gate.delay = 60
     caplog.set_level("DEBUG", "gigachat_sdk")
     kept: list[Any] = []  # as an error keeps the frames that it has left
 
@@ -93,7 +92,6 @@ def left(
     emulator: Emulator, gate: Gate, journal: Path, kept: list[Any], *, has_taker: bool = False
 ) -> asyncio.AbstractEventLoop:
     """Begin a run, and leave it with two requests in flight; return its loop, which stands still."""
-    gate.delay = 60
 
     async def work() -> None:
         client = emulator.async_client()
@@ -172,6 +170,7 @@ def test_the_end_of_a_closed_loop_s_run_that_fails_is_said(
     assert "it was removed by somebody else during the run" in caplog.text
     assert is_free(journal)
     kept.clear()
+    del loop  # its connections are collected here, and not in another test
     collect(tasks)
 
 
@@ -182,5 +181,6 @@ def test_tasks_that_are_collected_after_their_loop_end_quietly(emulator: Emulato
     tasks = list(asyncio.all_tasks(loop))
     loop.close()
     kept.clear()
+    del loop
     collect(tasks)
     assert is_free(journal)

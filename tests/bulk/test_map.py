@@ -16,53 +16,14 @@ from typing import Any
 
 import pytest
 
-from gigachat_sdk import APIConnectionError, ConfigurationError, LocalLimiter, bulk
+from gigachat_sdk import APIConnectionError, ConfigurationError, LimiterTimeoutError, bulk
 from gigachat_sdk.bulk import _threads
 from gigachat_sdk.errors import InvalidRequestTypeError
-from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
+from gigachat_sdk.testing import Emulator, Reply
 
-from .conftest import CHAT, asked, asking, lines, texts
-
-
-class Gate:
-    """Holds requests back at the service, until it is opened."""
-
-    def __init__(self, emulator: Emulator, *held: str) -> None:
-        self._held = set(held)
-        self.may_answer = threading.Event()  # the others
-        self.may_answer.set()
-        self.came = threading.Semaphore(0)
-        self.delay = 0.3
-        emulator.on(CHAT, self)
-
-    def __call__(self, request: RecordedRequest) -> Reply | None:
-        if request.json()["messages"][0]["content"] not in self._held:
-            self.may_answer.wait(120)
-            return None
-        self.came.release()
-        return late(self.delay)
-
-
-def taken_ahead(gate: Gate, count: int) -> Iterator[dict[str, Any]]:
-    """Give requests of which the first is answered when the second was taken: else the run may wait with that."""
-    gate.may_answer.clear()
-    for number in range(count):
-        if number == 2:
-            gate.may_answer.set()
-        yield asking(str(number))
-
-
-def late(delay: float) -> Reply:
-    """An answer that takes its time."""
-    message = {"role": "assistant", "content": "late"}
-    whole = {
-        "choices": [{"message": message, "index": 0, "finish_reason": "stop"}],
-        "created": 1,
-        "model": "GigaChat",
-        "object": "chat.completion",
-        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, "precached_prompt_tokens": 0},
-    }
-    return Reply(json=whole, delay=delay)
+from .conftest import asked, asking, lines, texts
+from .gates import Gate, taken_ahead
+from .test_books import Held
 
 
 def workers() -> list[threading.Thread]:
@@ -98,6 +59,7 @@ def test_closing_waits_for_what_is_in_flight(emulator: Emulator, journal: Path) 
     gate = Gate(emulator, "1", "2")
     with emulator.client() as client:
         run = bulk.map(client, (asking(str(number)) for number in range(99)), journal, concurrency=2)
+        gate.until = lambda: run._crew.books.is_stopping
         with consumed(run):
             assert gate.came.acquire(timeout=120)
             assert gate.came.acquire(timeout=120)
@@ -122,6 +84,7 @@ def test_a_run_that_was_never_begun_has_nothing_to_close(emulator: Emulator, jou
 
 def test_a_run_that_is_dropped_ends_by_itself(emulator: Emulator, journal: Path) -> None:
     gate = Gate(emulator, *map(str, range(2, 99)))
+    gate.delay = 0.3
     with emulator.client() as client:
         requests = (asking(str(number)) for number in range(99))
         for result in bulk.map(client, requests, journal, concurrency=2):
@@ -141,6 +104,7 @@ def test_what_is_finished_while_it_closes_counts(emulator: Emulator, journal: Pa
     gate = Gate(emulator, "1", "2")
     with emulator.client() as client:
         run = bulk.map(client, taken_ahead(gate, 3), journal, ordered=False, concurrency=3)
+        gate.until = lambda: run._crew.books.is_stopping
         assert next(run).index == 0
         assert gate.came.acquire(timeout=120)
         run.close()
@@ -149,7 +113,6 @@ def test_what_is_finished_while_it_closes_counts(emulator: Emulator, journal: Pa
 
 def test_a_client_that_is_closed_meanwhile_leaves_what_is_in_flight(emulator: Emulator, journal: Path) -> None:
     gate = Gate(emulator, "1")
-    gate.delay = 60
     with emulator.client() as client:
         run = bulk.map(client, taken_ahead(gate, 9), journal, ordered=False, concurrency=2)
         assert next(run).index == 0
@@ -193,14 +156,21 @@ def test_a_run_that_is_closed_sends_nothing_more_and_waits_for_no_slot(emulator:
 
 
 def test_who_waited_in_vain_for_a_slot_of_a_closed_run_writes_nothing(emulator: Emulator, journal: Path) -> None:
-    limiter = LocalLimiter(1, timeout=1)
-    with emulator.client(limiter=limiter) as client, limiter.acquire():
+    waits, is_closed = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        waits.set()
+        assert is_closed.wait(30)
+        raise LimiterTimeoutError("no slot")
+
+    with emulator.client(limiter=Held(wait)) as client:
         run = bulk.map(client, [asking("0")], journal, concurrency=1)
         with consumed(run):
-            while limiter.waiting < 1:
-                threading.Event().wait(0.01)
+            assert waits.wait(30)
+            threads = workers()
             run.close()
-        gone(workers())
+        is_closed.set()
+        gone(threads)
     assert lines(journal) == []
 
 
@@ -277,10 +247,10 @@ def test_a_slow_source_keeps_no_result_waiting_for_long(emulator: Emulator) -> N
 
 def test_waiting_looks_up_now_and_then(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_threads, "_TICK", 0.01)
-    Gate(emulator, "0")
+    Gate(emulator, "0").delay = 0.3
     with emulator.client() as client, bulk.map(client, [asking("0"), asking("1")]) as run:
         assert texts(list(run)) == ["late", "1"]
-    Gate(emulator, "1")
+    Gate(emulator, "1").delay = 0.3
     with emulator.client() as client, bulk.map(client, [asking("0"), asking("1")], concurrency=2, ordered=False) as run:
         next(run)
     assert workers() == []
@@ -301,7 +271,8 @@ def test_ctrl_c_in_the_source(emulator: Emulator, journal: Path) -> None:
 def test_ctrl_c_while_it_closes_leaves_what_is_in_flight(
     emulator: Emulator, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate(emulator, "1")
+    gate, is_left = Gate(emulator, "1"), threading.Event()
+    gate.until = is_left.is_set
     with emulator.client() as client:
         run = bulk.map(client, [asking("0"), asking("1")], journal, concurrency=1)
         main = threading.current_thread()
@@ -315,10 +286,12 @@ def test_ctrl_c_while_it_closes_leaves_what_is_in_flight(
         with consumed(run):
             assert gate.came.acquire(timeout=120)
             threads = workers()
-            monkeypatch.setattr(threading.Thread, "join", join)
-            with pytest.raises(KeyboardInterrupt):
-                run.close()
-            monkeypatch.undo()
+            with monkeypatch.context() as patch:
+                patch.setattr(threading.Thread, "join", join)
+                with pytest.raises(KeyboardInterrupt):
+                    run.close()
+            assert [line["index"] for line in lines(journal)] == [0]
+            is_left.set()
         gone(threads)
         gone(closing())
         assert [line["index"] for line in lines(journal)] == [0, 1]
@@ -388,8 +361,7 @@ def process(emulator: Emulator, journal: Path, what: str) -> subprocess.Popen[st
 
 
 def test_a_program_ends_though_a_request_is_in_flight(emulator: Emulator, journal: Path) -> None:
-    gate = Gate(emulator, "1")
-    gate.delay = 60
+    Gate(emulator, "1")
     with process(emulator, journal, "exit") as child:
         output, errors = child.communicate(timeout=180)
     assert (child.returncode, output, errors) == (0, "0\n", "")
@@ -397,7 +369,6 @@ def test_a_program_ends_though_a_request_is_in_flight(emulator: Emulator, journa
 
 def test_ctrl_c_ends_a_program(emulator: Emulator, journal: Path) -> None:
     gate = Gate(emulator, "1")
-    gate.delay = 60
     with process(emulator, journal, "wait") as child:
         assert gate.came.acquire(timeout=120)
         assert child.stdout is not None

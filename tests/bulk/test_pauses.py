@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import anyio
@@ -14,17 +14,13 @@ import anyio.to_thread
 import pytest
 
 from gigachat_sdk import bulk
-from gigachat_sdk.testing import Emulator, Fault, RecordedRequest, Reply
+from gigachat_sdk.bulk._books import Books
+from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
 
 from .conftest import CHAT, asked, asking, lines
 from .test_map import consumed
 
 OAUTH = "/api/v2/oauth"
-
-
-def later(path: str) -> Callable[[Emulator], None]:
-    """Have a request come again in a minute."""
-    return lambda emulator: emulator.reply(path, Reply.error(503, "down", headers={"Retry-After": "60"}), times=1)
 
 
 class OwnError(Exception):
@@ -115,47 +111,73 @@ async def test_an_async_middleware_that_sends_again_is_ended_with_the_run(
     assert (asked(emulator), lines(journal)) == (["0"], [])
 
 
-def slow_token(emulator: Emulator) -> None:
-    emulator.inject(Fault("latency", seconds=0.3, path=OAUTH))
+class Waiting:
+    """A run whose first request is about to wait.
 
+    Args:
+        emulator: Where it is asked.
+        path: What it waits for: its own answer, or a token.
+        is_slow: Whether the answer comes once the run is ending; else it is to be asked for again in a minute.
 
-@pytest.fixture(params=[(CHAT, later(CHAT), 1), (OAUTH, later(OAUTH), 0), (OAUTH, slow_token, 0)])
-def waiting(request: pytest.FixtureRequest, emulator: Emulator) -> Any:
-    """Waits until a request is about to wait, and how often it is sent before."""
-    path, prepare, count = request.param
-    prepare(emulator)
+    Attributes:
+        books: The run's.
+        count: How often the request is sent before it waits.
+    """
 
-    def come() -> None:
-        while not emulator.requests_to(path):
+    def __init__(self, emulator: Emulator, path: str, *, is_slow: bool) -> None:
+        self.books: Books[Any] | None = None
+        self.count = 1 if path == CHAT else 0
+        self._has_come = threading.Event()
+        self._is_slow = is_slow
+        emulator.on(path, self._answer)
+
+    def _answer(self, request: RecordedRequest) -> Reply | None:
+        if self._has_come.is_set():  # and it is sent again
+            return None
+        self._has_come.set()
+        if not self._is_slow:
+            return Reply.error(503, "down", headers={"Retry-After": "60"})
+        ends_at = monotonic() + 30
+        while not (self.books is not None and self.books.is_stopping):
+            assert monotonic() < ends_at
             threading.Event().wait(0.01)
+        return None
 
-    return come, count
+    def come(self) -> None:
+        """Wait until it is."""
+        assert self._has_come.wait(30)
+
+
+@pytest.fixture(params=[(CHAT, False), (OAUTH, False), (OAUTH, True)])
+def waiting(request: pytest.FixtureRequest, emulator: Emulator) -> Waiting:
+    path, is_slow = request.param
+    return Waiting(emulator, path, is_slow=is_slow)
 
 
 @pytest.mark.parametrize("settings", [{}, {"max_concurrency": 1}])
 def test_closing_ends_the_wait_for_a_retry(
-    emulator: Emulator, journal: Path, waiting: Any, settings: dict[str, Any]
+    emulator: Emulator, journal: Path, waiting: Waiting, settings: dict[str, Any]
 ) -> None:
-    come, count = waiting
     with emulator.client(**settings) as client:
         run = bulk.map(client, [asking("0"), asking("1")], journal, concurrency=1)
+        waiting.books = run._crew.books
         with consumed(run):
-            come()
+            waiting.come()
             run.close()
-    assert (asked(emulator), lines(journal)) == (["0"] * count, [])
+    assert (asked(emulator), lines(journal)) == (["0"] * waiting.count, [])
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("settings", [{}, {"max_concurrency": 1}])
 async def test_leaving_the_block_ends_the_wait_for_a_retry(
-    emulator: Emulator, journal: Path, waiting: Any, settings: dict[str, Any]
+    emulator: Emulator, journal: Path, waiting: Waiting, settings: dict[str, Any]
 ) -> None:
-    come, count = waiting
     requests = [asking("0"), asking("1")]
     async with (
         emulator.async_client(**settings) as client,
         bulk.amap(client, requests, journal, concurrency=1) as run,
     ):
+        waiting.books = run._gang.books
         await run._begin()
-        await anyio.to_thread.run_sync(come)
-    assert (asked(emulator), lines(journal)) == (["0"] * count, [])
+        await anyio.to_thread.run_sync(waiting.come)
+    assert (asked(emulator), lines(journal)) == (["0"] * waiting.count, [])

@@ -11,12 +11,14 @@ import pytest
 
 from gigachat_sdk import bulk
 from gigachat_sdk.bulk import BulkProgress
+from gigachat_sdk.bulk._books import Books
 from gigachat_sdk.testing import Emulator
 
 from .conftest import lines
+from .gates import Gate, taken_ahead
 from .test_amap import has_come, source
 from .test_failures_while_leaving import LOG
-from .test_map import Gate, closing, consumed, gone, taken_ahead, workers
+from .test_map import closing, consumed, gone, workers
 
 
 class Counts:
@@ -42,9 +44,18 @@ def gate(emulator: Emulator) -> Gate:
     return Gate(emulator, "1", "2")
 
 
-def begun(client: Any, gate: Gate, journal: Path | None, progress: Any) -> bulk.BulkRun[Any]:
-    """A run of which one result was taken, and two are in flight."""
+def answered_as_it_ends(gate: Gate, books: Books[Any]) -> None:
+    """Have what is in flight answered once a run is being left."""
+    gate.until = lambda: books.is_stopping
+
+
+def begun(
+    client: Any, gate: Gate, journal: Path | None, progress: Any, *, is_answered: bool = True
+) -> bulk.BulkRun[Any]:
+    """A run of which one result was taken, and what is in flight is answered once it is left, or not at all."""
     run = bulk.map(client, taken_ahead(gate, 99), journal, ordered=False, concurrency=2, progress=progress)
+    if is_answered:
+        answered_as_it_ends(gate, run._crew.books)
     assert next(run).index == 0
     assert gate.came.acquire(timeout=120)
     return run
@@ -66,6 +77,7 @@ def test_what_is_finished_while_another_thread_closes_is_told(emulator: Emulator
     counts = Counts()
     with emulator.client() as client:
         run = bulk.map(client, taken_ahead(gate, 99), journal, ordered=False, concurrency=2, progress=counts)
+        answered_as_it_ends(gate, run._crew.books)
         with consumed(run):
             assert gate.came.acquire(timeout=120)
             run.close()
@@ -120,9 +132,8 @@ def test_a_run_that_is_dropped_tells_nobody_from_its_own_threads(emulator: Emula
 def test_nothing_is_said_of_a_run_that_is_dropped_after_its_client(
     emulator: Emulator, gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gate.delay = 60
     with emulator.client() as client:
-        run = begun(client, gate, None, None)
+        run = begun(client, gate, None, None, is_answered=False)
         threads = workers()
     run._crew.receive(wait=True)  # what closing the client has cut off
     assert run._crew.books.error is not None
@@ -145,6 +156,7 @@ async def test_what_tasks_finish_while_the_block_is_left_is_told(
 
     async def leave() -> None:
         async with bulk.amap(client, source(99), journal, ordered=False, concurrency=2, progress=counts) as run:
+            answered_as_it_ends(gate, run._gang.books)
             assert (await anext(run)).index == 0
             await has_come(gate)
 

@@ -31,6 +31,7 @@ from gigachat_sdk.bulk.ray import ChatMapper
 from gigachat_sdk.testing import Emulator, Fault, Reply
 
 from .conftest import CHAT, Made, asking, refusing
+from .gates import answer_together
 
 
 def test_prompts_are_answered_in_their_order(mapper: Any, account: Emulator) -> None:
@@ -316,6 +317,7 @@ def test_importing_needs_neither_ray_nor_redis() -> None:
 @pytest.mark.redis
 def test_mappers_share_the_quota_and_the_token(account: Emulator, redis_server: RedisServer) -> None:
     account.inject(Fault("latency", path=CHAT, seconds=0.02))
+    answer_together(account, 3, "{}!".format)
     given: dict[str, Any] = {"limit": 3, "prompt_column": "text", "redis_url": redis_server.url, "concurrency": 8}
     mappers = [ChatMapper(**given, namespace="mappers") for _ in range(2)]
 

@@ -19,6 +19,7 @@ from gigachat_sdk.bulk.ray import ChatMapper
 from gigachat_sdk.testing import Emulator, Fault, Reply
 
 from .conftest import CHAT, asked, asking, refusing
+from .gates import answer_together
 
 pytestmark = [
     pytest.mark.ray,
@@ -99,6 +100,7 @@ def asking_of(text: str, session: str) -> dict[str, Any]:
 
 def test_actors_share_the_quota_and_the_token(ray: Any, emulator: Emulator, settings: dict[str, Any]) -> None:
     rows = [{"id": number, "text": f"row {number}"} for number in range(ROWS)]
+    answer_together(emulator, LIMIT, "{}!".format)
     answered = mapped(ray, rows, {**settings, "make_request": from_here}).take_all()
     assert answered == [{**row, "response": f"{row['text']}!", "error": None} for row in rows]
     assert emulator.max_in_flight == LIMIT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from gigachat_sdk.errors import InvalidRequestTypeError
 from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
 
 from .conftest import CHAT, Engine, asked, asking, lines, numbered, refusing, texts
+from .gates import held
 
 BAD = Reply.error(400, "Bad Request")
 
@@ -33,7 +35,13 @@ BAD = Reply.error(400, "Bad Request")
 
 
 def test_results_come_in_the_order_of_the_requests(engine: Engine, emulator: Emulator) -> None:
-    refusing(emulator, {str(number): Reply.error(400, "no", delay=0.02) for number in range(0, 40, 7)})
+    def is_answered(number: int) -> bool:
+        answered = [request for request in emulator.requests_to(CHAT) if request.status is not None]
+        return str(number) in [request.json()["messages"][0]["content"] for request in answered]
+
+    no = {"status": 400, "message": "no"}  # later than what comes after it
+    late = {number: held(no, partial(is_answered, number + 1), status=400) for number in range(0, 40, 7)}
+    refusing(emulator, {str(number): reply for number, reply in late.items()})
     results = engine.results(iter(numbered(40)), concurrency=5)
     assert [result.index for result in results] == list(range(40))
     assert [result.request for result in results] == numbered(40)
