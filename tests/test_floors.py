@@ -57,7 +57,7 @@ FLOORS: tuple[tuple[str, ...] | frozenset[str], ...] = (
         }
     ),
     ("_uploads", "_downloads", "_batches"),  # files are opened and read here
-    ("_deadline", "_concurrency", "_lifetimes", "_turn"),
+    ("_deadline", "_concurrency", "_lifetimes", "_turn", "_use"),
     # What workers share: tokens and places, in memory, in files, in Redis.
     (
         *(
@@ -122,6 +122,7 @@ LOOPS = frozenset(
         "limits",
         "_redis_keeper",
         "_turn",
+        "_use",
         *("_async.attempts", "_sync.attempts"),  # sends of one attempt may come from several threads, in either tree
         "bulk",
         "testing",

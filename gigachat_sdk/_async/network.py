@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import httpcore
@@ -11,6 +12,7 @@ import httpcore
 from .._concurrency import async_interrupt
 from .._deadline import DeadlineError, shortened
 from .._logging import logger
+from .._use import AsyncUse
 
 
 class _AsyncSocket(httpcore.AsyncNetworkStream):
@@ -19,6 +21,7 @@ class _AsyncSocket(httpcore.AsyncNetworkStream):
     def __init__(self, stream: httpcore.AsyncNetworkStream, owner: AsyncSockets) -> None:
         self._stream = stream
         self.owner: AsyncSockets = owner
+        self._use = AsyncUse(stream.aclose, partial(_wake, stream))
         self._opened = owner.opened
         self._opened.add(self)
 
@@ -27,18 +30,20 @@ class _AsyncSocket(httpcore.AsyncNetworkStream):
             seconds = shortened(timeout)
         except DeadlineError as error:
             raise httpcore.ReadTimeout(str(error)) from None
-        return await self._stream.read(max_bytes, seconds)
+        with self._use:
+            return await self._stream.read(max_bytes, seconds)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         try:
             seconds = shortened(timeout)
         except DeadlineError as error:
             raise httpcore.WriteTimeout(str(error)) from None
-        await self._stream.write(buffer, seconds)
+        with self._use:
+            await self._stream.write(buffer, seconds)
 
     async def aclose(self) -> None:
         self._opened.discard(self)
-        await self._stream.aclose()
+        await self._use.aclose()
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -90,10 +95,11 @@ class AsyncSockets(httpcore.AsyncNetworkBackend):
 
     async def admit(self, stream: httpcore.AsyncNetworkStream) -> httpcore.AsyncNetworkStream:
         """Take a connection among those that are open, unless their pool was closed while it was made."""
-        if self._is_closed:
-            await stream.aclose()
+        connection = _AsyncSocket(stream, self)
+        if self._is_closed:  # looked at last: whoever closes sets it, and then looks which connections there are
+            await connection.aclose()
             raise httpcore.ConnectError("the client was closed")
-        return _AsyncSocket(stream, self)
+        return connection
 
     @property
     def is_readable(self) -> bool:
@@ -103,11 +109,15 @@ class AsyncSockets(httpcore.AsyncNetworkBackend):
     def interrupt(self) -> None:
         """Open no more, and wake every thread that reads from one; closing them alone would leave it waiting."""
         self._is_closed = True
-        for stream in self._own():
-            async_interrupt(stream.get_extra_info("socket"))
+        for connection in self._own():
+            _wake(connection)
 
     def _own(self) -> list[Any]:
         return [stream for stream in list(self.opened) if stream.owner is self]
+
+
+def _wake(stream: httpcore.AsyncNetworkStream) -> None:
+    async_interrupt(stream.get_extra_info("socket"))
 
 
 def async_watch(transport: Any, opened: set[Any]) -> AsyncSockets | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import httpcore
@@ -12,6 +13,7 @@ import httpcore
 from .._concurrency import interrupt
 from .._deadline import DeadlineError, shortened
 from .._logging import logger
+from .._use import Use
 
 
 class _Socket(httpcore.NetworkStream):
@@ -20,6 +22,7 @@ class _Socket(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, owner: Sockets) -> None:
         self._stream = stream
         self.owner: Sockets = owner
+        self._use = Use(stream.close, partial(_wake, stream))
         self._opened = owner.opened
         self._opened.add(self)
 
@@ -28,18 +31,20 @@ class _Socket(httpcore.NetworkStream):
             seconds = shortened(timeout)
         except DeadlineError as error:
             raise httpcore.ReadTimeout(str(error)) from None
-        return self._stream.read(max_bytes, seconds)
+        with self._use:
+            return self._stream.read(max_bytes, seconds)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         try:
             seconds = shortened(timeout)
         except DeadlineError as error:
             raise httpcore.WriteTimeout(str(error)) from None
-        self._stream.write(buffer, seconds)
+        with self._use:
+            self._stream.write(buffer, seconds)
 
     def close(self) -> None:
         self._opened.discard(self)
-        self._stream.close()
+        self._use.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -91,10 +96,11 @@ class Sockets(httpcore.NetworkBackend):
 
     def admit(self, stream: httpcore.NetworkStream) -> httpcore.NetworkStream:
         """Take a connection among those that are open, unless their pool was closed while it was made."""
-        if self._is_closed:
-            stream.close()
+        connection = _Socket(stream, self)
+        if self._is_closed:  # looked at last: whoever closes sets it, and then looks which connections there are
+            connection.close()
             raise httpcore.ConnectError("the client was closed")
-        return _Socket(stream, self)
+        return connection
 
     @property
     def is_readable(self) -> bool:
@@ -104,11 +110,15 @@ class Sockets(httpcore.NetworkBackend):
     def interrupt(self) -> None:
         """Open no more, and wake every thread that reads from one; closing them alone would leave it waiting."""
         self._is_closed = True
-        for stream in self._own():
-            interrupt(stream.get_extra_info("socket"))
+        for connection in self._own():
+            _wake(connection)
 
     def _own(self) -> list[Any]:
         return [stream for stream in list(self.opened) if stream.owner is self]
+
+
+def _wake(stream: httpcore.NetworkStream) -> None:
+    interrupt(stream.get_extra_info("socket"))
 
 
 def watch(transport: Any, opened: set[Any]) -> Sockets | None:

@@ -3,6 +3,7 @@
 To add an endpoint, write a function `Call -> Reply` in a module of its own and add the module's `ROUTES` below.
 """
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Callable
@@ -79,8 +80,9 @@ class App:
 
         decided = self._decide(request, number, too_large=body.is_too_large)
         reply, leave, added = decided.reply, decided.leave, _tracing(request)
-        async with anyio.create_task_group() as group:
-            group.start_soon(_cancel_when_gone, receive, group.cancel_scope)
+        with anyio.CancelScope() as answering:
+            # No task group: of a task that is cancelled before it begins, anyio leaves a coroutine unawaited.
+            watcher = asyncio.ensure_future(_cancel_when_gone(receive, answering))
             try:
                 if decided.turn is not None:
                     await send_with_faults(decided.turn, reply, scope, send_and_note, added, leave)
@@ -91,7 +93,7 @@ class App:
                 _log.exception("The emulator could not send its answer to %s %s", request.method, request.path)
             finally:
                 leave()
-            group.cancel_scope.cancel()
+                watcher.cancel()
 
     def _decide(self, request: RecordedRequest, number: int, *, too_large: bool) -> "_Decision":
         """Find the reply, and what gives the request's place among those in flight back."""
