@@ -214,6 +214,16 @@ async def test_calls_with_short_deadlines_wait_one_after_the_other(
     lock.release()
 
 
+@BOTH
+@pytest.mark.anyio
+async def test_while_one_thread_or_task_looks_at_the_file_no_other_one_does(lock: RefreshLock, kind: str) -> None:
+    with lock._alone:
+        assert not await take(lock, kind, wait=False)
+    lock._busy_until = 0.0
+    assert await take(lock, kind, wait=False)
+    lock.release()
+
+
 def test_a_sync_client_buys_its_token(stopped: FileLock, path: Path, time: Time, caplog: Any) -> None:
     with Emulator() as emulator:
         for _ in range(2):

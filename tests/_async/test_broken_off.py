@@ -363,6 +363,16 @@ async def test_a_body_that_ends_because_it_was_closed_is_cut(connect: Connect, i
         await content.aclose()
 
 
+async def test_a_body_that_is_closed_before_a_read_of_it_begins_is_not_empty(connect: Connect) -> None:
+    body = Body()
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=body))) as given:
+        client = connect(access_token="t", http_client=given)
+        answer = (await client.files.content("1"))._answer.http
+        await answer.aclose()
+        with pytest.raises(Failure, match="it was closed before its end"):
+            answer._begin()
+
+
 async def test_who_gets_a_piece_of_what_is_closed_meanwhile_ends_it(connect: Connect) -> None:
     body = Body()
     async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=body))) as given:
