@@ -12,7 +12,10 @@ from hypothesis import HealthCheck, settings
 from left_behind import LEAVES_SOCKETS, end_limiters, outlive, threads
 from redis_server import HOW_TO_GET_IT, PROGRAM, RedisServer
 
+import gigachat_sdk._async.auth as async_auth_module
 import gigachat_sdk._redis as redis_module
+import gigachat_sdk._sync.auth as sync_auth_module
+from gigachat_sdk import MemoryTokenStore
 
 PROXY_VARIABLES = {"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 
@@ -38,6 +41,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("GIGACHAT_") or name.upper() in PROXY_VARIABLES:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_token_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the tokens of this process apart: the emulators of two tests may get the same port."""
+    store = MemoryTokenStore()
+    for module in (async_auth_module, sync_auth_module):
+        monkeypatch.setattr(module, "process_store", store)
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]  # its stub leaves it out
 from collections.abc import Collection, Iterator
 from importlib.metadata import version
 
@@ -35,6 +37,15 @@ def end_limiters() -> None:
                 thread.join(PATIENCE)
             if keeper._prober is not None and keeper._prober.is_alive():
                 keeper.buckets = {}  # a slot that is dropped from now on would keep it going
+
+
+def close_sockets_of_closed_loops() -> None:
+    """Close what asyncio keeps open of loops that were closed around it: a collection would find it in another test."""
+    for thing in gc.get_objects():
+        if type(thing) is _SelectorSocketTransport and thing._sock is not None and thing._loop.is_closed():
+            thing._sock.close()
+            thing._sock = None
+    gc.collect()
 
 
 def outlive(before: Collection[threading.Thread]) -> Iterator[threading.Thread]:

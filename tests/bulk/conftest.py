@@ -109,13 +109,6 @@ class Engine:
         return results
 
 
-@pytest.fixture(autouse=True)
-def _process_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = MemoryTokenStore()
-    for module in (gigachat_sdk._async.auth, gigachat_sdk._sync.auth):
-        monkeypatch.setattr(module, "process_store", store)
-
-
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     with Emulator() as running:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from left_behind import close_sockets_of_closed_loops
 
 from gigachat_sdk import bulk
 from gigachat_sdk.testing import Emulator, Reply
@@ -19,6 +21,12 @@ from .test_amap import has_come, source, until
 from .test_failures_while_leaving import LOG
 
 UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # asyncio's, of a loop that nobody ended
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_to_other_tests() -> Iterator[None]:
+    yield
+    close_sockets_of_closed_loops()
 
 
 def is_free(journal: Path) -> bool:

@@ -8,9 +8,6 @@ from typing import TypeVar
 
 import pytest
 
-import gigachat_sdk._async.auth
-import gigachat_sdk._sync.auth
-from gigachat_sdk import MemoryTokenStore
 from gigachat_sdk.testing import Emulator
 
 T = TypeVar("T")
@@ -19,13 +16,6 @@ CHAT = "/v1/chat/completions"
 OAUTH = "/api/v2/oauth"
 MESSAGES = [{"role": "user", "content": "Привет!"}]
 ANSWER = "Вы написали: Привет!"
-
-
-@pytest.fixture(autouse=True)
-def _process_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = MemoryTokenStore()
-    for module in (gigachat_sdk._async.auth, gigachat_sdk._sync.auth):
-        monkeypatch.setattr(module, "process_store", store)
 
 
 @pytest.fixture

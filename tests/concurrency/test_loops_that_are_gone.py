@@ -13,12 +13,19 @@ import anyio.lowlevel
 import pytest
 import trio
 from _async.servers import STREAM_HEAD, Connection, RawServer, http_chunk
+from left_behind import close_sockets_of_closed_loops
 
 from gigachat_sdk import AsyncClient
 from gigachat_sdk._lifetimes import AsyncLocal, async_when_dropped
 from gigachat_sdk.testing import Emulator
 
 from .conftest import MESSAGES
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_to_other_tests() -> Iterator[None]:
+    yield
+    close_sockets_of_closed_loops()
 
 
 class Owner:

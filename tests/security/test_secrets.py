@@ -24,9 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-import gigachat_sdk._async.auth
-import gigachat_sdk._sync.auth
-from gigachat_sdk import AccessToken, APIError, AsyncClient, ConfigurationError, GigaChatError, MemoryTokenStore
+from gigachat_sdk import AccessToken, APIError, AsyncClient, ConfigurationError, GigaChatError
 
 from .leaks import (
     BASIC_PASSWORD,
@@ -43,13 +41,6 @@ from .leaks import (
 from .running import FLAVOURS, error_of_call, part
 
 flavours = pytest.mark.parametrize("flavour", FLAVOURS)
-
-
-@pytest.fixture(autouse=True)
-def _process_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = MemoryTokenStore()
-    for module in (gigachat_sdk._async.auth, gigachat_sdk._sync.auth):
-        monkeypatch.setattr(module, "process_store", store)
 
 
 # ---- the API fails ----
