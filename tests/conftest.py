@@ -44,11 +44,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_token_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the tokens of this process apart: the emulators of two tests may get the same port."""
+def process_store(monkeypatch: pytest.MonkeyPatch) -> MemoryTokenStore:
+    """Begin every test without tokens: ports come again, and the usual store lasts as long as the process."""
     store = MemoryTokenStore()
     for module in (async_auth_module, sync_auth_module):
         monkeypatch.setattr(module, "process_store", store)
+    return store
 
 
 @pytest.fixture(autouse=True)

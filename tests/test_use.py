@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from typing import Any
 
 import anyio
@@ -89,15 +88,15 @@ class Stream(httpcore.NetworkStream):
 def test_closing_ends_the_read_of_another_thread_and_then_the_connection(is_reading: bool) -> None:
     mine, other = socket.socketpair()
     with mine, other:
-        connection = Sockets(httpcore.NetworkBackend(), set()).admit(Stream(mine))
+        connection: Any = Sockets(httpcore.NetworkBackend(), set()).admit(Stream(mine))
         connection.write(b"x", 60)
         assert other.recv(1) == b"x"
         read: list[bytes] = []
         reader = threading.Thread(target=lambda: read.append(connection.read(1, 60)), daemon=True)
         if is_reading:
             reader.start()
-            while not connection._use._inside:  # type: ignore[attr-defined]  # a private class, and its private part
-                time.sleep(0)
+            while not connection._use._inside:
+                threading.Event().wait(0.001)
         connection.close()
         if is_reading:
             reader.join(30)

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-import gigachat_sdk._async.auth as auth_module
 import gigachat_sdk._async.transport as transport_module
-from gigachat_sdk import AsyncClient, MemoryTokenStore
+from gigachat_sdk import AsyncClient
 from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
 
 from .servers import port_that_refuses
@@ -31,14 +30,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture(autouse=True)
-def process_store(monkeypatch: pytest.MonkeyPatch) -> MemoryTokenStore:
-    """Begin every test without tokens: ports come again, and the usual store lasts as long as the process."""
-    store = MemoryTokenStore()
-    monkeypatch.setattr(auth_module, "process_store", store)
-    return store
 
 
 @pytest.fixture

@@ -195,7 +195,7 @@ TROUBLES: dict[str, tuple[type[APIConnectionError], Callable[[int], dict[str, An
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 async def test_trouble_of_ones_own_pauses_ones_own_callers_alone(
-    emulator: Emulator, clock: Clock, refusing_port: int, trouble: str
+    emulator: Emulator, clock: Clock, refusing_port: int, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind, options = TROUBLES[trouble]
     store = NotingStore()
@@ -206,7 +206,7 @@ async def test_trouble_of_ones_own_pauses_ones_own_callers_alone(
         asked.append(args)
         return await request(*args, **keywords)
 
-    troubled._transport.request = counted  # type: ignore[method-assign]  # what is given up may never arrive
+    monkeypatch.setattr(troubled._transport, "request", counted)  # what is given up may never arrive
     late = Late(emulator, OAUTH)
     for is_paused in (False, True):
         with pytest.raises(kind) as caught:

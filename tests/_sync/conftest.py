@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-import gigachat_sdk._sync.auth as auth_module
 import gigachat_sdk._sync.transport as transport_module
-from gigachat_sdk import Client, MemoryTokenStore
+from gigachat_sdk import Client
 from gigachat_sdk.testing import Emulator, RecordedRequest, Reply
 
 from .servers import port_that_refuses
@@ -32,14 +31,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture(autouse=True)
-def process_store(monkeypatch: pytest.MonkeyPatch) -> MemoryTokenStore:
-    """Begin every test without tokens: ports come again, and the usual store lasts as long as the process."""
-    store = MemoryTokenStore()
-    monkeypatch.setattr(auth_module, "process_store", store)
-    return store
 
 
 @pytest.fixture
